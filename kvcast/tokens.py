@@ -1,0 +1,122 @@
+"""Who may do what: bearer tokens with scopes, each optionally bound to a key prefix.
+
+A token is stored as the SHA-256 of its bytes. Tokens are random (`new_token` has 256 bits), so a slow
+hash would add nothing but cost on every request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from typing import Literal
+
+import msgspec
+
+from kvcast.errors import Forbidden, InvalidKey, SettingsError, Unauthorized
+from kvcast.keys import parse_prefix
+
+Scope = Literal["read", "write", "admin"]
+_INCLUDES: dict[str, frozenset[str]] = {
+    "read": frozenset({"read"}),
+    "write": frozenset({"read", "write"}),
+    "admin": frozenset({"read", "write", "admin"}),
+}
+_ENTRY = re.compile(r"(?P<name>[\w.-]{1,64})\s+(?P<grants>\S+)\s+sha256:(?P<digest>[0-9a-f]{64})")
+
+
+class Token(msgspec.Struct, frozen=True):
+    """name: for people and logs; grants: (scope, prefix) pairs; digest: SHA-256 of the token."""
+
+    name: str
+    grants: tuple[tuple[str, str], ...]
+    digest: bytes
+
+    def allows(self, scope: Scope, key: str | None = None) -> bool:
+        """Whether one of the grants covers `scope`, for `key` where one is named."""
+        return any(
+            scope in _INCLUDES[granted] and (not prefix or (key is not None and key.startswith(prefix)))
+            for granted, prefix in self.grants
+        )
+
+    def entry(self) -> str:
+        """The line that KVCAST_TOKENS takes."""
+        grants = ",".join(f"{scope}:{prefix}" if prefix else scope for scope, prefix in self.grants)
+        return f"{self.name} {grants} sha256:{self.digest.hex()}"
+
+
+def digest_of(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+
+
+def new_token() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def parse_grants(text: str) -> tuple[tuple[str, str], ...]:
+    """`write:crypto.,read` -> (("write", "crypto."), ("read", "")). Raises SettingsError."""
+    grants = []
+    for grant in text.split(","):
+        scope, _, prefix = grant.partition(":")
+        if scope not in _INCLUDES:
+            raise SettingsError(f"{scope!r} is no scope; use read, write or admin, each with an optional :prefix.")
+        try:
+            grants.append((scope, parse_prefix(prefix)))
+        except InvalidKey as error:
+            raise SettingsError(f"The grant {grant!r} has a bad prefix. {error.message}") from None
+    return tuple(grants)
+
+
+def parse_tokens(text: str) -> tuple[Token, ...]:
+    """Read KVCAST_TOKENS: entries `NAME SCOPE[:PREFIX][,...] sha256:HEX`, one a line or parted by `;`."""
+    tokens = []
+    for line in re.split(r"[\n;]", text):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = _ENTRY.fullmatch(line.strip())
+        if match is None:
+            raise SettingsError(
+                "KVCAST_TOKENS: an entry is not `NAME SCOPE[:PREFIX][,...] sha256:HEX`; `kvcast token` makes one."
+            )
+        tokens.append(Token(match["name"], parse_grants(match["grants"]), bytes.fromhex(match["digest"])))
+    return tuple(tokens)
+
+
+def admin_token(plain: str) -> Token:
+    return Token("admin", (("admin", ""),), digest_of(plain))
+
+
+class Keyring:
+    """The accepted tokens. Lookups take the same time whichever token is right."""
+
+    def __init__(self, tokens: tuple[Token, ...]) -> None:
+        self._tokens = tokens
+
+    def find(self, token: str) -> Token | None:
+        digest = digest_of(token)
+        found = None
+        for candidate in self._tokens:
+            if hmac.compare_digest(candidate.digest, digest):
+                found = candidate
+        return found
+
+    def identify(self, authorization: str | None) -> Token | None:
+        """The token of an Authorization header; None where there is no header. Raises Unauthorized."""
+        if not authorization:
+            return None
+        scheme, _, token = authorization.partition(" ")
+        found = self.find(token.strip()) if scheme.lower() == "bearer" else None
+        if found is None:
+            raise Unauthorized("The token is not known here; send `Authorization: Bearer TOKEN` with a valid one.")
+        return found
+
+
+def require(token: Token | None, scope: Scope, key: str | None = None) -> Token:
+    """Return `token` when it allows the call. Raises Unauthorized or Forbidden."""
+    if token is None:
+        raise Unauthorized(f"This needs a token with scope {scope}; send `Authorization: Bearer TOKEN`.")
+    if not token.allows(scope, key):
+        where = f" for key {key!r}" if key is not None else ""
+        raise Forbidden(f"The token {token.name!r} has no scope {scope}{where}; use one that has.")
+    return token
