@@ -105,6 +105,7 @@ class Write(msgspec.Struct, frozen=True):
 
 
 _FORBIDDEN_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_NOT_A_NUMBER = re.compile(rb"NaN|Infinity")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _add_decoder = msgspec.json.Decoder(Add)
 _raw_list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
@@ -141,7 +142,7 @@ def _depth(raw: bytes) -> int:
     return deepest
 
 
-def _malformed(error: Exception, what: str) -> InvalidRequest:
+def _malformed(error: Exception, what: str, body: bytes) -> InvalidRequest:
     if isinstance(error, RecursionError):
         return InvalidValue(f"The {what} is nested deeper than {VALUE_MAX_DEPTH}; flatten it.")
     if isinstance(error, UnicodeDecodeError):
@@ -149,8 +150,10 @@ def _malformed(error: Exception, what: str) -> InvalidRequest:
     if isinstance(error, msgspec.ValidationError):
         return InvalidRequest(f"{error}. Send {{\"key\", \"value\", \"category\"?, \"ttl\"?}}.")
     if "surrogate" in str(error) or "truncated" in str(error):
-        return InvalidValue(f"The {what} ends early or holds a lone surrogate: {error}.", code="invalid_value")
-    return InvalidValue(f"The {what} is not JSON: {error}. NaN and Infinity are no JSON.", code="invalid_json")
+        return InvalidValue(f"The {what} ends early or holds a lone surrogate: {error}.")
+    if _NOT_A_NUMBER.search(_STRING.sub(b"", body)):
+        return InvalidValue(f"The {what} holds NaN or Infinity, which JSON does not have; send null or a string.")
+    return InvalidRequest(f"The {what} is not JSON: {error}.", code="invalid_json")
 
 
 def decode_write(body: bytes, value_max_bytes: int) -> Write:
@@ -159,7 +162,7 @@ def decode_write(body: bytes, value_max_bytes: int) -> Write:
         body.decode()
         add = _add_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _malformed(error, "body") from None
+        raise _malformed(error, "body", body) from None
     return Write(
         parse_key(add.key),
         check_value(bytes(add.value), value_max_bytes),
@@ -177,7 +180,7 @@ def split_batch(body: bytes, ndjson: bool) -> list[bytes]:
     except (msgspec.DecodeError, RecursionError) as error:
         if isinstance(error, msgspec.ValidationError):
             raise InvalidRequest("The body is not an array; send a JSON array of objects, or NDJSON.") from None
-        raise _malformed(error, "body") from None
+        raise _malformed(error, "body", body) from None
 
 
 Keys = Annotated[list[str], msgspec.Meta(max_length=10_000)]
