@@ -1,0 +1,65 @@
+"""A Redis client with short limits, and a breaker so that a dead Redis costs a request nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from kvcast.errors import BusUnavailable
+
+TIMEOUT_SECONDS = 0.25
+OPEN_SECONDS = 1.0
+
+
+class Breaker:
+    """After a failure, refuse at once for `open_seconds`; then let one call try."""
+
+    def __init__(self, open_seconds: float = OPEN_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
+        self._open_seconds = open_seconds
+        self._clock = clock
+        self._closed_again_at = 0.0
+        self._failing = False
+
+    @property
+    def closed(self) -> bool:
+        return self._clock() >= self._closed_again_at
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Raises BusUnavailable, at once while open, or in place of a redis error."""
+        now = self._clock()
+        if now < self._closed_again_at:
+            raise BusUnavailable("Redis did not answer a moment ago; it is asked again in a second.")
+        if self._failing:  # this caller is the one that tries; the others are refused until it knows
+            self._closed_again_at = now + self._open_seconds
+        try:
+            yield
+        except redis.RedisError as error:
+            self._failing = True
+            self._closed_again_at = self._clock() + self._open_seconds
+            raise BusUnavailable(f"Redis did not answer ({type(error).__name__}: {error}).") from error
+        self._failing = False
+        self._closed_again_at = 0.0
+
+
+def open_redis(
+    url: str, *, timeout_seconds: float = TIMEOUT_SECONDS, connections: int = 32, repeats: int = 1
+) -> redis.Redis:
+    """A client on a bounded pool; connects when first used. One repeat covers a stale connection."""
+    options: dict[str, Any] = {
+        "socket_timeout": timeout_seconds,
+        "socket_connect_timeout": timeout_seconds,
+        "retry": Retry(NoBackoff(), repeats),
+        "protocol": 2,
+        "max_connections": connections,
+        "timeout": timeout_seconds,
+    }
+    if url.startswith("unix:"):
+        del options["socket_connect_timeout"]
+    return redis.Redis(connection_pool=redis.BlockingConnectionPool.from_url(url, **options))

@@ -1,0 +1,111 @@
+"""One subscription to every change, which knows when it may have missed some.
+
+Pub/sub forgets what is published while nobody listens, and a dead connection is silent. So each process
+also publishes a heartbeat to itself once a second: hearing it proves the whole way, through the Redis that
+writers reach, and everything published before it has then arrived.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from threading import Event, Thread
+from typing import Any
+
+import redis
+
+from kvcast.bus.connection import open_redis
+from kvcast.retries import full_jitter_seconds
+
+HEARTBEAT_SECONDS = 1.0
+SILENCE_SECONDS = 5.0
+TRUST_SECONDS = 2.0
+_log = logging.getLogger(__name__)
+
+
+class Subscription:
+    """Calls `on_record(bytes)` for each change; `on_up()` after each (re)subscribe; `on_down()` at each break."""
+
+    def __init__(
+        self, url: str, channel: str, *, on_record: Callable[[bytes], None], on_up: Callable[[], None],
+        on_down: Callable[[], None],
+    ) -> None:
+        self._client = open_redis(url, timeout_seconds=SILENCE_SECONDS, connections=4, repeats=0)
+        self._channel = channel
+        self._own = f"{channel}:hb:{uuid.uuid4().hex}"
+        self._on_record = on_record
+        self._on_up = on_up
+        self._on_down = on_down
+        self._ended = Event()
+        self._heard = 0.0
+        self.up = False
+
+    def start(self) -> None:
+        for target in (self._listen_for_ever, self._beat_for_ever):
+            Thread(target=target, daemon=True, name=f"bus-{target.__name__}").start()
+
+    def stop(self) -> None:
+        self._ended.set()
+
+    @property
+    def trusted(self) -> bool:
+        """Whether everything published until two seconds ago has surely arrived."""
+        return self.up and time.monotonic() - self._heard < TRUST_SECONDS
+
+    def _listen_for_ever(self) -> None:
+        attempt = 0
+        while not self._ended.is_set():
+            pubsub = self._client.pubsub()
+            try:
+                pubsub.subscribe(self._channel, self._own)
+                for _ in range(2):  # both confirmations: from here on nothing is missed
+                    if pubsub.parse_response(block=False, timeout=SILENCE_SECONDS) is None:
+                        raise redis.TimeoutError("no answer to SUBSCRIBE")
+                attempt = 0
+                self._heard = time.monotonic()
+                self.up = True
+                self._on_up()
+                self._listen(pubsub)
+            except (redis.RedisError, OSError) as error:
+                attempt += 1
+                if attempt == 1:
+                    _log.warning("The subscription to Redis broke (%s); subscribing again.", error)
+            finally:
+                if self.up:
+                    self.up = False
+                    self._on_down()
+                _close(pubsub)
+            self._ended.wait(full_jitter_seconds(attempt, 0.1, 1.0))
+
+    def _listen(self, pubsub: Any) -> None:
+        own = self._own.encode()
+        while not self._ended.is_set():
+            message = pubsub.parse_response(block=False, timeout=HEARTBEAT_SECONDS)
+            now = time.monotonic()
+            if message is None:
+                if now - self._heard > SILENCE_SECONDS:
+                    raise redis.TimeoutError(f"nothing heard for {SILENCE_SECONDS:g} s")
+                continue
+            kind, channel, data = message
+            if kind != b"message":
+                continue
+            self._heard = now
+            if channel != own:
+                self._on_record(data)
+
+    def _beat_for_ever(self) -> None:
+        while not self._ended.wait(HEARTBEAT_SECONDS):
+            if self.up:
+                try:
+                    self._client.publish(self._own, b"")
+                except redis.RedisError:
+                    pass  # the silence says it
+
+
+def _close(pubsub: Any) -> None:
+    try:
+        pubsub.close()
+    except (redis.RedisError, OSError):
+        pass

@@ -1,0 +1,244 @@
+"""A pool of pg8000 connections that never hands one query's rows to another.
+
+pg8000 can be left one answer behind: by an error between PARSE and its reply, a timeout, or a greenlet that
+was killed in mid query. So a connection goes back only when its call ended well or with an error that the
+server itself reported; after anything else it is closed.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock, Semaphore
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import _socket
+from pg8000.exceptions import DatabaseError
+from pg8000.native import Connection, PreparedStatement
+
+from kvcast.errors import InternalError, InvalidValue, KvcastError, OutcomeUnknown, SettingsError, StorageUnavailable
+
+STATEMENT_TIMEOUT_SECONDS = 2.0
+SOCKET_TIMEOUT_SECONDS = 3.0
+IDLE_IN_TRANSACTION_SECONDS = 5.0
+_NOT_APPLIED = ("08", "40", "53", "55", "57", "58", "25006")  # SQLSTATE classes that pass by themselves
+_CONNECTION_ENDED = ("57P01", "57P02", "57P03")
+
+Rows = list[list[Any]]
+
+
+def connect_arguments(url: str) -> dict[str, Any]:
+    """Translate a libpq URL: `postgresql://user:pass@host:port/db?sslmode=verify-full&sslrootcert=...`.
+
+    `?host=/folder` names the folder of a Unix socket. sslmode: disable (default), require, verify-full.
+    Raises SettingsError.
+    """
+    parts = urlsplit(url)
+    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    unknown = set(query) - {"host", "port", "sslmode", "sslrootcert", "application_name"}
+    if unknown:
+        raise SettingsError(f"DATABASE_URL: unknown parameter {sorted(unknown)[0]!r}; use host, port, sslmode, sslrootcert.")
+    host = query.get("host") or parts.hostname or "localhost"
+    port = int(query.get("port") or parts.port or 5432)
+    arguments: dict[str, Any] = {
+        "user": unquote(parts.username or "postgres"),
+        "password": unquote(parts.password) if parts.password else None,
+        "database": unquote(parts.path.lstrip("/")) or None,
+        "application_name": query.get("application_name", "kvcast"),
+    }
+    if host.startswith("/"):
+        arguments["unix_sock"] = f"{host}/.s.PGSQL.{port}"
+    else:
+        arguments |= {"host": host, "port": port, "ssl_context": _ssl_context(query)}
+    return arguments
+
+
+def _ssl_context(query: dict[str, str]) -> ssl.SSLContext | None:
+    mode = query.get("sslmode", "disable")
+    if mode == "disable":
+        return None
+    if mode not in ("require", "verify-full"):
+        raise SettingsError(f"DATABASE_URL: sslmode={mode} is not known; use disable, require or verify-full.")
+    context = ssl.create_default_context(cafile=query.get("sslrootcert"))
+    if mode == "require":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def connect(url: str, *, statement_timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS) -> Connection:
+    """Open one connection with its time limits set. Raises StorageUnavailable."""
+    try:
+        return Connection(
+            **connect_arguments(url),
+            timeout=statement_timeout_seconds + SOCKET_TIMEOUT_SECONDS - STATEMENT_TIMEOUT_SECONDS,
+            startup_params={
+                "search_path": "kvcast",
+                "statement_timeout": str(int(statement_timeout_seconds * 1000)),
+                "idle_in_transaction_session_timeout": str(int(IDLE_IN_TRANSACTION_SECONDS * 1000)),
+            },
+        )
+    except SettingsError:
+        raise
+    except Exception as error:
+        raise StorageUnavailable(f"PostgreSQL cannot be reached ({_reason(error)}); try again.") from error
+
+
+class Session:
+    """One connection with its prepared statements. Belongs to one greenlet at a time."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._prepared: dict[str, PreparedStatement] = {}
+        self.idle_since = time.monotonic()
+
+    def run(self, sql: str, **parameters: Any) -> Rows:
+        """Run one statement, prepared at its first use. Raises what pg8000 raises."""
+        if not parameters:
+            return self._connection.run(sql) or []
+        statement = self._prepared.get(sql)
+        if statement is None:
+            statement = self._prepared[sql] = self._connection.prepare(sql)
+        return statement.run(**parameters) or []
+
+    def close(self) -> None:
+        try:
+            self._connection.close()
+        except Exception:  # it is being thrown away: whatever state it is in does not matter
+            pass
+
+    def server_hung_up(self) -> bool:
+        """Whether an idle connection has been ended by the server, without waiting."""
+        raw = getattr(self._connection._usock, "_sock", None)  # gevent's wrapped, non-blocking socket
+        if raw is None:
+            return False
+        try:
+            _socket.socket.recv(raw, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True  # an end of file, or a last word from a server that shuts down
+
+
+class Pool:
+    """At most `size` connections, opened when first needed, the warmest used first."""
+
+    def __init__(
+        self, url: str, size: int, *, wait_seconds: float = 1.0, discard: bool = True,
+        statement_timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS,
+    ) -> None:
+        self._open: Callable[[], Session] = lambda: Session(
+            connect(url, statement_timeout_seconds=statement_timeout_seconds)
+        )
+        self._free = Semaphore(size)
+        self._idle: list[Session] = []
+        self._lock = Lock()
+        self._wait_seconds = wait_seconds
+        self._discard = discard
+        self.opened = 0
+        self.discarded = 0
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Lend a connection. Raises StorageUnavailable when none is free or the server does not answer,
+        OutcomeUnknown when the connection broke in use.
+        """
+        if not self._free.acquire(timeout=self._wait_seconds):
+            raise StorageUnavailable("Every connection to PostgreSQL is busy; try again.")
+        try:
+            session = self._take()
+            healthy = False
+            try:
+                yield session
+                healthy = True
+            except DatabaseError as error:
+                healthy = _severity(error) == "ERROR"
+                raise translated(error) from error
+            except KvcastError:
+                healthy = True
+                raise
+            except UnicodeEncodeError as error:
+                raise InvalidValue("The text holds a lone surrogate; send well-formed UTF-8.") from error
+            except Exception as error:
+                raise OutcomeUnknown(
+                    f"The connection to PostgreSQL broke ({_reason(error)}), so the outcome is not known; "
+                    "repeat the call, with the same Idempotency-Key where it writes."
+                ) from error
+            finally:
+                self._give_back(session, healthy or not self._discard)
+        finally:
+            self._free.release()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Lend a connection inside BEGIN ... COMMIT; an exception rolls back."""
+        with self.session() as session:
+            session.run("BEGIN")
+            try:
+                yield session
+            except (DatabaseError, KvcastError):
+                session.run("ROLLBACK")
+                raise
+            session.run("COMMIT")
+
+    def run(self, sql: str, **parameters: Any) -> Rows:
+        with self.session() as session:
+            return session.run(sql, **parameters)
+
+    def close(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for session in idle:
+            session.close()
+
+    def _take(self) -> Session:
+        while True:
+            with self._lock:
+                session = self._idle.pop() if self._idle else None
+            if session is None:
+                self.opened += 1
+                return self._open()
+            if time.monotonic() - session.idle_since < 0.05 or not session.server_hung_up():
+                return session
+            session.close()
+
+    def _give_back(self, session: Session, healthy: bool) -> None:
+        if healthy:
+            session.idle_since = time.monotonic()
+            with self._lock:
+                self._idle.append(session)
+        else:
+            self.discarded += 1
+            session.close()
+
+
+def sqlstate(error: DatabaseError) -> str:
+    details = error.args[0] if error.args else {}
+    return str(details.get("C", "")) if isinstance(details, dict) else ""
+
+
+def translated(error: DatabaseError) -> KvcastError:
+    """What a server's error means to a caller."""
+    state = sqlstate(error)
+    if state.startswith(_CONNECTION_ENDED):
+        return OutcomeUnknown(f"PostgreSQL ended the connection ({_reason(error)}), so the outcome is not known; repeat.")
+    if state.startswith(_NOT_APPLIED):
+        return StorageUnavailable(f"PostgreSQL refused for now ({_reason(error)}); nothing was applied, try again.")
+    return InternalError(f"PostgreSQL refused the statement ({_reason(error)}); this is a fault of kvcast, report it.")
+
+
+def _severity(error: DatabaseError) -> str:
+    details = error.args[0] if error.args else {}
+    return str(details.get("V", "ERROR")) if isinstance(details, dict) else "ERROR"
+
+
+def _reason(error: BaseException) -> str:
+    details = error.args[0] if error.args else ""
+    if isinstance(details, dict):
+        return f"{details.get('C', '')} {details.get('M', '')}".strip()
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

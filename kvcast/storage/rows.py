@@ -1,0 +1,35 @@
+"""One form of a row for every query: the columns, and the Change that they make."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kvcast.messages import Change
+
+
+def columns(alias: str = "", at: str = "updated_at", expires: str = "expires_at") -> str:
+    """The select list that `change` reads, of a table or CTE with `alias`."""
+    dot = f"{alias}." if alias else ""
+    # not ::text of a timestamptz, which follows the session's time zone and drops trailing zeros
+    return (
+        f"{dot}key, {dot}value, coalesce({dot}category, 'default'), {dot}rev, {dot}prev, "
+        f"to_char({dot}{at} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), "
+        f"{epoch_ms(dot + expires) if expires else '0'}"
+    )
+
+
+def epoch_ms(column: str) -> str:
+    return f"coalesce((extract(epoch FROM {column}) * 1000)::bigint, 0)"
+
+
+def change(row: list[Any]) -> Change:
+    key, value, category, rev, prev, updated_at, expires_ms = row
+    return Change(
+        key=key,
+        value=value.encode() if value is not None else None,
+        category=category,
+        rev=rev,
+        prev=prev,
+        updated_at=updated_at,
+        expires_ms=expires_ms,
+    )

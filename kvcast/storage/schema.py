@@ -1,0 +1,71 @@
+"""Making the schema: once, under a lock, by the role that owns it."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from pg8000.exceptions import DatabaseError
+from pg8000.native import Connection, identifier
+
+from kvcast.errors import SettingsError
+from kvcast.storage.pool import connect, translated
+
+VERSION = 1
+_LOCK = 0x6B766361  # "kvca"; any number that nobody else uses
+
+
+def migrate(url: str, functions_role: str | None = None) -> None:
+    """Bring the database at `url` to the schema of this release; nothing to do is fine.
+
+    functions_role: the role of the functions, which gets DML and no more; None when the owner serves.
+    Raises StorageUnavailable, or SettingsError when the schema is newer than this release.
+    """
+    connection = connect(url, statement_timeout_seconds=60)
+    try:
+        connection.run("SET timezone TO 'UTC'")
+        connection.run(f"SELECT pg_advisory_lock({_LOCK})")
+        held = _held_version(connection)
+        if held > VERSION:
+            raise SettingsError(
+                f"The database has schema version {held}, this kvcast knows {VERSION}; run a newer kvcast."
+            )
+        if held < VERSION:
+            _create(connection)
+        if functions_role:
+            _grant(connection, functions_role)
+    except DatabaseError as error:
+        raise translated(error) from error
+    finally:
+        connection.close()
+
+
+def _held_version(connection: Connection) -> int:
+    if connection.run("SELECT to_regclass('kvcast.meta')")[0][0] is None:
+        return 0
+    rows = connection.run("SELECT value FROM kvcast.meta WHERE name = 'schema'")
+    return int(rows[0][0]) if rows else 0
+
+
+def _create(connection: Connection) -> None:
+    script = resources.files("kvcast.storage").joinpath("schema.sql").read_text(encoding="utf-8")
+    connection.run("BEGIN")
+    try:
+        connection.run(script)
+        connection.run(f"INSERT INTO kvcast.meta VALUES ('schema', '{VERSION}')")
+    except BaseException:
+        connection.run("ROLLBACK")
+        raise
+    connection.run("COMMIT")
+
+
+def _grant(connection: Connection, role: str) -> None:
+    role = identifier(role)
+    for statement in (
+        f"GRANT USAGE ON SCHEMA kvcast TO {role}",
+        f"GRANT SELECT ON kvcast.meta TO {role}",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON kvcast.kv, kvcast.tick, kvcast.idempotency TO {role}",
+        f"GRANT USAGE, SELECT ON SEQUENCE kvcast.rev TO {role}",
+        "REVOKE ALL ON FUNCTION kvcast.roll_partitions(integer) FROM PUBLIC",
+        f"GRANT EXECUTE ON FUNCTION kvcast.roll_partitions(integer) TO {role}",
+    ):
+        connection.run(statement)
