@@ -1,0 +1,61 @@
+/* A real WebSocket server on loopback, just large enough to speak kvcast's frames to the client under test. */
+
+import { createHash } from "node:crypto";
+import { createServer } from "node:http";
+
+const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+function textFrame(text) {
+  const payload = Buffer.from(text);
+  const head = payload.length < 126 ? Buffer.from([0x81, payload.length]) : Buffer.from([0x81, 126, payload.length >> 8, payload.length & 255]);
+  return Buffer.concat([head, payload]);
+}
+
+/** The first frame in `data` as [opcode, payload, rest]; null while it is not whole. Clients mask. */
+function cut(data) {
+  if (data.length < 6) return null;
+  let size = data[1] & 127;
+  let at = 2;
+  if (size === 126) {
+    size = data.readUInt16BE(2);
+    at = 4;
+  }
+  if (data.length < at + 4 + size) return null;
+  const mask = data.subarray(at, at + 4);
+  const payload = Buffer.from(data.subarray(at + 4, at + 4 + size)).map((byte, i) => byte ^ mask[i % 4]);
+  return [data[0] & 15, payload, data.subarray(at + 4 + size)];
+}
+
+/** onText(peer, object): what a client sent; peer.send(text), peer.close(code), peer.vanish(). */
+export async function serve({ onOpen, onText }, port = 0) {
+  const peers = new Set();
+  const server = createServer();
+  server.on("upgrade", (request, socket) => {
+    const accept = createHash("sha1").update(request.headers["sec-websocket-key"] + GUID).digest("base64");
+    socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`);
+    const peer = {
+      send: (text) => socket.write(textFrame(text)),
+      close: (code) => socket.end(Buffer.from([0x88, 2, code >> 8, code & 255])),
+      vanish: () => socket.destroy(),
+    };
+    peers.add(peer);
+    let data = Buffer.alloc(0);
+    socket.on("error", () => {});
+    socket.on("close", () => peers.delete(peer));
+    socket.on("data", (chunk) => {
+      data = Buffer.concat([data, chunk]);
+      for (let frame = cut(data); frame; frame = cut(data)) {
+        data = frame[2];
+        if (frame[0] === 1) onText(peer, JSON.parse(frame[1]));
+        if (frame[0] === 8) socket.end();
+      }
+    });
+    onOpen(peer);
+  });
+  await new Promise((done) => server.listen(port, "127.0.0.1", done));
+  const stop = () => {
+    for (const peer of peers) peer.vanish();
+    return new Promise((done) => server.close(done));
+  };
+  return { url: `ws://127.0.0.1:${server.address().port}/ws`, port: server.address().port, peers, stop };
+}

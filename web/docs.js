@@ -1,0 +1,96 @@
+/* /docs: /openapi.json in a form that people read. */
+
+import { byId, element } from "/page.js";
+
+let description;
+
+function resolve(node) {
+  let found = node;
+  while (found?.$ref) found = found.$ref.slice(2).split("/").reduce((at, name) => at[name], description);
+  return found ?? {};
+}
+
+/** A short name of a schema: `string`, `Entry[]`, `integer 1..1000`. */
+function typeOf(schema) {
+  if (schema?.$ref) return schema.$ref.split("/").pop();
+  if (schema?.oneOf || schema?.anyOf) return (schema.oneOf ?? schema.anyOf).map(typeOf).join(" or ");
+  if (schema?.type === "array") return `${typeOf(schema.items)}[]`;
+  if (schema?.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" or ");
+  if (schema?.const !== undefined) return JSON.stringify(schema.const);
+  const limits = schema?.minimum !== undefined || schema?.maximum !== undefined;
+  const name = [schema?.type ?? "any JSON"].flat().join(" or ");
+  return limits ? `${name} ${schema.minimum ?? ""}..${schema.maximum ?? ""}` : name;
+}
+
+function table(rows) {
+  return element("table", {}, element("tbody", {}, ...rows.map(([name, type, text]) => element("tr", {},
+    element("th", { scope: "row", className: "name" }, element("code", { textContent: name })),
+    element("td", {}, element("span", { className: "quiet", textContent: type }), element("br"), text ?? "")))));
+}
+
+function exampleOf(content) {
+  const media = Object.values(content ?? {})[0] ?? {};
+  const example = media.example ?? resolve(Object.values(media.examples ?? {})[0]).value;
+  return example === undefined || typeof example === "string" ? example : JSON.stringify(example);
+}
+
+function quoted(text) {
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+function curl(path, method, operation, parameters) {
+  const of = (place) => parameters.filter((one) => one.in === place && one.example !== undefined && (place === "path" || one.required));
+  let target = path;
+  for (const { name, example } of of("path")) target = target.replace(`{${name}}`, encodeURIComponent(example));
+  const query = of("query").flatMap(({ name, example }) => [example].flat().map((one) => [name, one]));
+  const search = query.length ? `?${new URLSearchParams(query)}` : "";
+  const parts = ["curl", ...(method === "get" ? [] : ["-X", method.toUpperCase()]), quoted(location.origin + target + search)];
+  if ((operation.security ?? []).some((one) => one.bearer && !operation.security.some((any) => !Object.keys(any).length))) {
+    parts.push("-H", '"Authorization: Bearer $KVCAST_TOKEN"');
+  }
+  const content = resolve(operation.requestBody).content;
+  const example = exampleOf(content);
+  if (example !== undefined) parts.push("-H", quoted(`Content-Type: ${Object.keys(content)[0]}`), "-d", quoted(example));
+  return parts.join(" ");
+}
+
+function answerRow([status, node]) {
+  const answer = resolve(node);
+  const body = Object.entries(answer.content ?? {}).map(([media, { schema }]) => `${typeOf(schema)} (${media})`).join(", ");
+  const headers = Object.keys(answer.headers ?? {}).join(", ");
+  return [status, body, [answer.description, headers && `Headers: ${headers}.`].filter(Boolean).join(" ")];
+}
+
+function show(path, method, operation, shared) {
+  const parameters = [...(shared ?? []), ...(operation.parameters ?? [])].map(resolve);
+  const block = element("section", { className: "operation" }, element("h3", {}, element("code", { textContent: `${method.toUpperCase()} ${path}` })),
+    element("p", { textContent: operation.summary }), element("p", { className: "quiet", textContent: operation.description ?? "" }));
+  const part = (title, ...nodes) => block.append(element("h4", { textContent: title }), ...nodes);
+  if (parameters.length) {
+    part("Parameters", table(parameters.map(({ name, in: place, required, schema, description: text }) =>
+      [name, `${place}, ${typeOf(schema)}${required ? ", required" : ""}`, text])));
+  }
+  const body = resolve(operation.requestBody);
+  for (const [media, { schema }] of Object.entries(body.content ?? {})) {
+    const members = Object.entries(resolve(schema).properties ?? {});
+    part(`Body: ${media}`, element("p", { textContent: typeOf(schema) }),
+      ...(members.length ? [table(members.map(([name, one]) => [name, typeOf(one), one.description ?? resolve(one).description]))] : []));
+  }
+  part("Answers", table(Object.entries(operation.responses).map(answerRow)));
+  part("Try it", element("pre", { textContent: curl(path, method, operation, parameters) }));
+  return block;
+}
+
+try {
+  description = await (await fetch("/openapi.json")).json();
+  byId("title").textContent = `${description.info.title} ${description.info.version}`;
+  byId("about").append(...description.info.description.split("\n\n").map((textContent) => element("p", { textContent })));
+  for (const [path, item] of Object.entries(description.paths)) {
+    for (const method of ["get", "post", "delete"]) {
+      if (item[method]) byId("operations").append(show(path, method, item[method], item.parameters));
+    }
+  }
+} catch (error) {
+  console.error(error);
+  byId("note").textContent = "The description could not be read. Reload this page when the server answers.";
+}

@@ -1,0 +1,59 @@
+/* What every page shares: its token, its elements, how it words a state and an age. */
+
+const TOKEN = "kvcast.token";
+const WORDS = {
+  connecting: ["○", "Connecting"],
+  live: ["●", "Live"],
+  stale: ["◐", "Not up to date"],
+  offline: ["▲", "Offline"],
+};
+
+/** The token of the link's fragment, moved into this tab's storage and out of the address; or null. */
+export function takeToken() {
+  const given = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (given) {
+    sessionStorage.setItem(TOKEN, given);
+    history.replaceState(null, "", location.pathname + location.search);
+  }
+  return sessionStorage.getItem(TOKEN);
+}
+
+export function keepToken(token) {
+  sessionStorage.setItem(TOKEN, token);
+}
+
+export function dropToken() {
+  sessionStorage.removeItem(TOKEN);
+}
+
+export function byId(id) {
+  return document.getElementById(id);
+}
+
+/** A new element with properties and children; text only ever becomes text. */
+export function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
+/** Write the connection's state into `node`; `reason` may be empty. */
+export function showState(node, state, reason) {
+  const [mark, word] = WORDS[state];
+  const text = `${mark} ${word}${reason ? `: ${reason}` : ""}`;
+  node.dataset.state = state;
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/** "3 s ago" for an age in milliseconds. */
+export function ageText(ms) {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  if (seconds < 60) return `${seconds} s ago`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s ago`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min ago`;
+  return `${Math.floor(seconds / 86_400)} d ago`;
+}
+
+export function viewerLink(key) {
+  return `/viewer/${encodeURIComponent(key)}`;
+}
