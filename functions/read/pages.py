@@ -1,0 +1,70 @@
+"""Serves the files of web/: a fixed list, read once, so that no address reaches the disk."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from kvcast.web import Answer, Environ, FunctionApp
+from kvcast.web.answers import Endpoint
+from kvcast.web.requests import key_in_path
+
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+    ".woff2": "font/woff2",
+}
+_PAGES = {"/": "index.html", "/admin": "admin.html", "/docs": "docs.html"}
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
+
+
+def web_folder() -> Path:
+    """web/ as installed beside this module, or as it stands in a checkout."""
+    installed = Path(__file__).parent / "web"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "web"
+
+
+def install_pages(app: FunctionApp) -> None:
+    files = {path.name: _File(path) for path in sorted(web_folder().iterdir()) if path.suffix in _TYPES}
+    limit = app.limit("read", app.settings.read_limit)
+    for rule, name in _PAGES.items():
+        if name in files:
+            app.endpoint_route("GET", rule, files[name].answer, limit)
+    if "viewer.html" in files:
+        app.endpoint_route("GET", "/viewer/<path:key>", _viewer(files["viewer.html"]), limit)
+    for name, file in files.items():
+        if not name.endswith(".html"):
+            app.endpoint_route("GET", f"/{name}", file.answer, limit)
+
+
+def _viewer(file: _File) -> Endpoint:
+    def answer(environ: Environ) -> Answer:
+        key_in_path(environ, "/viewer/")  # a key that cannot be is said here, not by an empty page
+        return file.answer(environ)
+
+    return answer
+
+
+class _File:
+    def __init__(self, path: Path) -> None:
+        self._body = path.read_bytes()
+        self._etag = f'"{hashlib.sha256(self._body).hexdigest()[:16]}"'
+        self._headers = [
+            ("Content-Type", _TYPES[path.suffix]),
+            ("ETag", self._etag),
+            ("Cache-Control", "no-cache"),
+            ("Content-Security-Policy", POLICY),
+            ("Referrer-Policy", "no-referrer"),
+        ]
+
+    def answer(self, environ: Environ) -> Answer:
+        if self._etag in environ.get("HTTP_IF_NONE_MATCH", ""):
+            return Answer(304, self._headers[1:], b"")
+        return Answer(200, self._headers, self._body)

@@ -1,0 +1,110 @@
+"""What each worker says of itself once a second, so that any of them can answer for all."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from threading import Event, Thread
+
+import msgspec
+
+from kvcast.bus.connection import Breaker, open_redis
+from kvcast.errors import BusUnavailable
+
+LATENCY_BOUNDS_MS = (0.5, 1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 250, 500, 1000, 2500, 5000)
+_STALE_SECONDS = 5
+_WINDOW_SECONDS = 10
+_KEY = "kvcast:workers"
+
+
+class Report(msgspec.Struct):
+    """One worker's last word. rates: events per second; latency: counts per bound of LATENCY_BOUNDS_MS."""
+
+    function: str
+    worker: str
+    at: float
+    connections: int = 0
+    rates: dict[str, float] = {}
+    latency: list[int] = []
+
+
+class WorkerReport:
+    """Counts what happens in this worker and announces it. `count` and `latency` are cheap."""
+
+    def __init__(self, function: str, redis_url: str, connections: Callable[[], int] = lambda: 0) -> None:
+        self._function = function
+        self.worker = f"{socket.gethostname()}-{os.getpid()}"
+        self._client = open_redis(redis_url, connections=4)
+        self._breaker = Breaker()
+        self._connections = connections
+        self._totals: dict[str, int] = {}
+        self._samples: deque[tuple[float, dict[str, int]]] = deque(maxlen=_WINDOW_SECONDS + 1)
+        self._latency = [0] * (len(LATENCY_BOUNDS_MS) + 1)
+        self._latency_minutes: deque[list[int]] = deque(maxlen=60)
+        self._ended = Event()
+
+    def start(self) -> None:
+        Thread(target=self._announce_for_ever, daemon=True, name="worker-report").start()
+
+    def stop(self) -> None:
+        self._ended.set()
+
+    def count(self, what: str, number: int = 1) -> None:
+        self._totals[what] = self._totals.get(what, 0) + number
+
+    def latency(self, seconds: float) -> None:
+        milliseconds = seconds * 1000
+        for index, bound in enumerate(LATENCY_BOUNDS_MS):
+            if milliseconds <= bound:
+                self._latency[index] += 1
+                return
+        self._latency[-1] += 1
+
+    def all(self) -> list[Report]:
+        """The last report of every worker that is alive. Raises BusUnavailable."""
+        with self._breaker.guard():
+            raw = self._client.hgetall(_KEY)
+        now = time.time()
+        reports = []
+        for name, text in raw.items():  # type: ignore[union-attr]
+            report = msgspec.json.decode(text, type=Report)
+            if now - report.at < _STALE_SECONDS:
+                reports.append(report)
+            elif now - report.at > 60:
+                with self._breaker.guard():
+                    self._client.hdel(_KEY, name)
+        return reports
+
+    def _announce_for_ever(self) -> None:
+        while not self._ended.wait(1.0):
+            self._latency_minutes.append(self._latency)
+            self._latency = [0] * (len(LATENCY_BOUNDS_MS) + 1)
+            self._samples.append((time.monotonic(), dict(self._totals)))
+            try:
+                with self._breaker.guard():
+                    self._client.hset(_KEY, f"{self._function}-{self.worker}", msgspec.json.encode(self._report()))
+            except BusUnavailable:
+                pass  # /stats then leaves this worker out
+
+    def _report(self) -> Report:
+        (first_at, first), (last_at, last) = self._samples[0], self._samples[-1]
+        span = last_at - first_at
+        rates = {name: (total - first.get(name, 0)) / span for name, total in last.items()} if span else {}
+        latency = [sum(column) for column in zip(*self._latency_minutes, strict=True)]
+        return Report(self._function, self.worker, time.time(), self._connections(), rates, latency)
+
+
+def quantile_ms(latency: list[int], quantile: float) -> float | None:
+    """The bound below which `quantile` of the counted latencies lie; None where nothing was counted."""
+    total = sum(latency)
+    if not total:
+        return None
+    seen = 0
+    for index, count in enumerate(latency):
+        seen += count
+        if seen >= quantile * total:
+            return float(LATENCY_BOUNDS_MS[min(index, len(LATENCY_BOUNDS_MS) - 1)])
+    return None

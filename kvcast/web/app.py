@@ -1,0 +1,100 @@
+"""The base of every function: one Flask app with the errors, limits, health and metrics that all share."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from flask import Flask, Response, g, request
+from flask_limiter.errors import RateLimitExceeded
+from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from kvcast.config import Settings
+from kvcast.errors import KvcastError
+from kvcast.metrics import exposition
+from kvcast.tokens import Keyring, Scope, Token, require
+from kvcast.web.answers import Answer, Endpoint, Environ, error_answer, from_http_exception, unforeseen
+from kvcast.web.fastpath import FastPath
+from kvcast.web.health import Health
+from kvcast.web.limiting import Limit, from_exceeded, install_limiter
+from kvcast.web.observing import Observer, set_up_logging
+
+class FunctionApp(Flask):
+    """A function. `shared_limits` counts its calls over all workers, through Redis."""
+
+    def __init__(self, name: str, settings: Settings, *, shared_limits: bool) -> None:
+        super().__init__(f"kvcast.{name}", static_folder=None)
+        set_up_logging(settings.log_level)
+        self.function_name = name
+        self.settings = settings
+        self.keyring = Keyring(settings.accepted_tokens())
+        self.health = Health()
+        self.observer = Observer(name, access_log=bool(settings.access_log))
+        self.rate_limiter = install_limiter(self, redis_url=settings.redis_url if shared_limits else "")
+        self.url_map.merge_slashes = False  # `//` in an address is an error of the client, not a redirect
+        self._fast = FastPath(self.wsgi_app, self.observer)
+        self.wsgi_app = self._fast  # type: ignore[method-assign]
+        if settings.trusted_hops:
+            hops = settings.trusted_hops
+            self.wsgi_app = ProxyFix(self._fast, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+        self._install_errors()
+        self._install_observing()
+        self.endpoint_route("GET", "/healthz/live", self.health.live)
+        self.endpoint_route("GET", "/healthz/ready", self.health.ready)
+        self.endpoint_route("GET", "/metrics", _metrics)
+
+    def limit(self, scope: str, rate: str) -> Limit:
+        return Limit(self.rate_limiter, self.keyring, scope, rate)
+
+    def endpoint_route(
+        self, method: str, rule: str, endpoint: Endpoint, limit: Limit | None = None, *, fast: str | None = None
+    ) -> None:
+        """Serve `endpoint` at `rule`. fast: also in front of Flask, at this path or first segment."""
+
+        def view(**_arguments: Any) -> Response:
+            return endpoint(request.environ).to_response()
+
+        name = f"{method} {rule}"
+        self.add_url_rule(rule, name, limit.decorate(view) if limit else view, methods=[method])
+        if fast is not None and limit is not None:
+            self._fast.add(method, fast, rule, endpoint, limit)
+
+    def authorized(self, environ: Environ, scope: Scope, key: str | None = None) -> Token:
+        """The caller's token. Raises Unauthorized or Forbidden."""
+        return require(self.keyring.identify(environ.get("HTTP_AUTHORIZATION")), scope, key)
+
+    def _install_errors(self) -> None:
+        @self.errorhandler(KvcastError)
+        def known(error: KvcastError) -> Response:
+            return error_answer(error).to_response()
+
+        @self.errorhandler(HTTPException)
+        def refused(error: HTTPException) -> Response:
+            if isinstance(error, RateLimitExceeded):
+                return known(from_exceeded(self.rate_limiter, error))
+            response = known(from_http_exception(error))
+            for name, value in error.get_headers():
+                if name == "Allow":
+                    response.headers["Allow"] = value
+            return response
+
+        @self.errorhandler(Exception)
+        def unknown(error: Exception) -> Response:
+            return known(unforeseen(error))
+
+    def _install_observing(self) -> None:
+        @self.before_request
+        def start() -> None:
+            g.started = time.perf_counter()
+
+        @self.after_request
+        def note(response: Response) -> Response:
+            route = request.url_rule.rule if request.url_rule else "(none)"
+            seconds = time.perf_counter() - g.get("started", time.perf_counter())
+            self.observer.done(request.environ, route, response.status_code, seconds)
+            return response
+
+
+def _metrics(_environ: Environ) -> Answer:
+    return Answer(200, [("Content-Type", "text/plain; version=0.0.4; charset=utf-8")], exposition())

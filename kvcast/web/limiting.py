@@ -1,0 +1,98 @@
+"""Rate limits: Flask-Limiter on the routes, and the same counters for the fast path in front of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from math import ceil
+from typing import Any
+
+import limits
+from flask import Flask, request
+from flask_limiter import Limiter
+from flask_limiter.errors import RateLimitExceeded
+from limits.strategies import FixedWindowRateLimiter
+
+from kvcast.bus.counters import SharedCounters
+from kvcast.errors import TooManyRequests, Unauthorized
+from kvcast.tokens import Keyring
+from kvcast.web.answers import Environ, Headers
+
+_SCHEME = SharedCounters.STORAGE_SCHEME[0]
+
+
+class Limit:
+    """One limit of one scope, for a client: its token where it has a good one, else its address."""
+
+    def __init__(self, limiter: Limiter, keyring: Keyring, scope: str, rate: str) -> None:
+        self._limiter = limiter
+        self._keyring = keyring
+        self._item = limits.parse(rate)
+        self.scope = scope
+        self.rate = rate
+
+    def client(self, environ: Environ) -> str:
+        # A bad token must not buy a fresh allowance, so it counts for the address.
+        try:
+            token = self._keyring.identify(environ.get("HTTP_AUTHORIZATION"))
+        except Unauthorized:
+            token = None
+        return f"token:{token.name}" if token else f"address:{environ.get('REMOTE_ADDR', '')}"
+
+    def hit(self, environ: Environ) -> Headers:
+        """Count one call; return the RateLimit headers. Raises TooManyRequests."""
+        client = self.client(environ)
+        strategy: FixedWindowRateLimiter = self._limiter.limiter  # type: ignore[assignment]
+        allowed = strategy.hit(self._item, client, self.scope)
+        stats = strategy.get_window_stats(self._item, client, self.scope)
+        if not allowed:
+            raise too_many(self.rate, stats.reset_time)
+        return rate_headers(self._item.amount, stats.remaining, stats.reset_time)
+
+    def decorate(self, view: Callable[..., Any]) -> Callable[..., Any]:
+        """The same limit on a Flask view."""
+        shared = self._limiter.shared_limit(self.rate, scope=self.scope, key_func=lambda: self.client(request.environ))
+        return shared(view)  # type: ignore[no-any-return]
+
+
+def install_limiter(app: Flask, *, redis_url: str) -> Limiter:
+    """Flask-Limiter on `app`. redis_url: where counts are shared; empty counts in this process."""
+    limiter = Limiter(
+        key_func=lambda: f"address:{request.remote_addr}",
+        app=app,
+        storage_uri=f"{_SCHEME}://",
+        storage_options={"redis_url": redis_url},
+        strategy="fixed-window",
+    )
+
+    @app.after_request
+    def add_headers(response: Any) -> Any:
+        current = limiter.current_limit
+        if current is not None and not current.breached:
+            for name, value in rate_headers(current.limit.amount, current.remaining, current.reset_at):
+                response.headers[name] = value
+        return response
+
+    return limiter
+
+
+def from_exceeded(limiter: Limiter, error: RateLimitExceeded) -> TooManyRequests:
+    """What Flask-Limiter refuses, in our words."""
+    current = limiter.current_limit
+    return too_many(str(error.limit.limit), current.reset_at if current else time.time() + 1)
+
+
+def rate_headers(amount: int, remaining: int, reset_time: float) -> Headers:
+    """https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/ in its widespread form."""
+    return [
+        ("RateLimit-Limit", str(amount)),
+        ("RateLimit-Remaining", str(max(0, remaining))),
+        ("RateLimit-Reset", str(max(0, ceil(reset_time - time.time())))),
+    ]
+
+
+def too_many(rate: str, reset_time: float) -> TooManyRequests:
+    return TooManyRequests(
+        f"More than {rate} from one client; wait as long as Retry-After says, or send values together to /batch.",
+        retry_after_seconds=max(1, ceil(reset_time - time.time())),
+    )
