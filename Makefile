@@ -1,0 +1,68 @@
+# make run: everything on this machine. make test: everything that needs no cluster. Needs Python >= 3.11.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+.PHONY: run test lint lock clean help
+.SILENT:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
+# A stamp is newer than what it was made from; it goes with .venv.
+RUN_STAMP := $(VENV)/installed
+DEV_STAMP := $(VENV)/installed-dev
+
+run: $(RUN_STAMP) ## start PostgreSQL, Redis and the three functions; settings: PORT=8000 HOST=127.0.0.1 KVCAST_DATA=.kvcast ...
+	exec $(BIN)/kvcast up
+
+test: lint ## lint, then every test that needs no cluster
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(DEV_STAMP) ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check -q .
+	$(BIN)/mypy --no-error-summary
+	$(BIN)/lint-imports --no-logo > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
+
+lock: ## write the lock files anew from pyproject.toml (needs `uv`)
+	command -v uv > /dev/null || { echo "make lock needs uv: pip install uv"; exit 1; }
+	uv pip compile $(COMPILE) pyproject.toml --group build -o requirements.lock
+	uv pip compile $(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	echo gunicorn_h1c | uv pip compile $(COMPILE) - -o requirements-fast.lock
+
+clean: ## remove what was built or installed here, not the data in .kvcast
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find kvcast functions tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## this list
+	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+COMPILE := -q --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock"
+
+$(BIN)/python:
+	for python in python3.14 python3.13 python3.12 python3.11 python3; do \
+	    if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	    echo "kvcast needs Python 3.11 or newer; install it (Debian: apt install python3 python3-venv; macOS: brew install python)."; \
+	    exit 1; \
+	fi; \
+	echo "Creating $(VENV) with $$($$found --version)."; \
+	$$found -m venv $(VENV) || { \
+	    rm -rf $(VENV); \
+	    echo "$$found cannot make a virtual environment; install its venv module (Debian: apt install python3-venv)."; \
+	    exit 1; \
+	}
+
+$(RUN_STAMP): requirements.lock requirements-fast.lock pyproject.toml | $(BIN)/python
+	echo "Installing what requirements.lock names."
+	$(PIP) install --require-hashes --only-binary :all: -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	# Published as source only. Without a compiler the pure Python parser of gunicorn does the work, slower.
+	if command -v cc > /dev/null; then \
+	    $(PIP) install --require-hashes --no-build-isolation -r requirements-fast.lock > $(VENV)/fast.log 2>&1 || true; \
+	fi
+	touch $@
+
+$(DEV_STAMP): requirements-dev.lock $(RUN_STAMP)
+	echo "Installing what requirements-dev.lock names."
+	$(PIP) install --require-hashes --only-binary :all: -r requirements-dev.lock
+	touch $@
