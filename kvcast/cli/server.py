@@ -1,0 +1,62 @@
+"""up and migrate: what runs on the side of the server."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+from kvcast.cli.output import line
+from kvcast.errors import SettingsError
+
+_FLAGS = {
+    "port": "PORT", "host": "HOST", "data": "KVCAST_DATA", "admin_token": "KVCAST_ADMIN_TOKEN",
+    "database_url": "DATABASE_URL", "redis_url": "REDIS_URL", "workers": "KVCAST_WORKERS",
+}
+
+
+def register(commands: Any) -> None:
+    described = argparse.RawDescriptionHelpFormatter
+    parser = commands.add_parser(
+        "up", formatter_class=described, help="start everything on this machine",
+        description="Start PostgreSQL, Redis and the three functions behind one port, until Ctrl-C. Data survives.",
+        epilog="examples:\n  kvcast up\n  kvcast up --port 9000 --data /var/lib/kvcast\n"
+        "  kvcast up --database-url postgresql://user@db/kvcast --redis-url redis://cache",
+    )
+    parser.add_argument("--port", help="port to listen on; 0 takes a free one (PORT, default 8000)")
+    parser.add_argument("--host", help="address to listen on (HOST, default 127.0.0.1)")
+    parser.add_argument("--data", metavar="FOLDER", help="folder of the data (KVCAST_DATA, default .kvcast)")
+    parser.add_argument("--admin-token", metavar="TOKEN", help="may do everything (KVCAST_ADMIN_TOKEN, else made)")
+    parser.add_argument("--database-url", metavar="URL", help="your PostgreSQL instead of an own one (DATABASE_URL)")
+    parser.add_argument("--redis-url", metavar="URL", help="your Redis instead of an own one (REDIS_URL)")
+    parser.add_argument("--workers", help="worker processes (KVCAST_WORKERS, default 1)")
+    parser.set_defaults(run=run_up)
+
+    parser = commands.add_parser(
+        "migrate", formatter_class=described, help="make or update the schema",
+        description="Bring the database of KVCAST_MIGRATION_URL, else DATABASE_URL, to the schema of this release.",
+    )
+    parser.add_argument("--functions-role", metavar="ROLE", help="the functions' role: gets to read and write rows")
+    parser.set_defaults(run=run_migrate)
+
+
+def run_up(arguments: argparse.Namespace) -> int:
+    from kvcast.config import Settings
+    from kvcast.up import run
+
+    given = {name: getattr(arguments, flag) for flag, name in _FLAGS.items() if getattr(arguments, flag) is not None}
+    inherited = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in given}
+    return run(Settings.from_environment({**inherited, **given})) or 0
+
+
+def run_migrate(arguments: argparse.Namespace) -> int:
+    from kvcast.config import Settings
+    from kvcast.storage.schema import migrate
+
+    settings = Settings.from_environment()
+    url = settings.migration_url or settings.database_url
+    if not url:
+        raise SettingsError("No database is named; set KVCAST_MIGRATION_URL or DATABASE_URL.")
+    migrate(url, functions_role=arguments.functions_role)
+    line("The schema is up to date.")
+    return 0
