@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from kvcast.errors import InvalidKey, KvcastError, SettingsError
@@ -21,13 +21,13 @@ from kvcast.keys import parse_key
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT: dict[str, Any] = json.loads((ROOT / "functions/read/openapi.json").read_text(encoding="utf-8"))
-REGISTRY: Registry[Any] = Registry().with_resource("urn:kvcast", Resource(DOCUMENT, DRAFT202012))
+REGISTRY: Registry[Any] = Registry().with_resource("urn:kvcast", DRAFT202012.create_resource(DOCUMENT))
 CALLS = """
     POST /add, POST /batch, DELETE /keys/{key}, GET /get/{key}, GET /mget, GET /keys, GET /history/{key},
     GET /viewer/{key}, GET /admin, GET /, GET /openapi.json, GET /docs, GET /stats, GET /healthz/live,
     GET /healthz/ready, GET /metrics, GET /ws, GET /ws/{key}, GET /sse
 """
-OPERATIONS = {
+OPERATIONS: dict[tuple[str, str], dict[str, Any]] = {
     (method.upper(), path): operation
     for path, item in DOCUMENT["paths"].items()
     for method, operation in item.items()
@@ -39,7 +39,7 @@ def wire(file: str) -> list[dict[str, Any]]:
     return rows
 
 
-def named(rows: list[dict[str, Any]]) -> Any:
+def named(rows: list[dict[str, Any]]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("example", rows, ids=[row["name"] for row in rows])
 
 
