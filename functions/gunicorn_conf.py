@@ -66,7 +66,7 @@ def child_exit(server: Any, worker: Any) -> None:
     if METRICS_FOLDER in os.environ:
         from prometheus_client import multiprocess  # not above: see METRICS_FOLDER
 
-        multiprocess.mark_process_dead(worker.pid)
+        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 
 def on_exit(server: Any) -> None:

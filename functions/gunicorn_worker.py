@@ -24,7 +24,7 @@ class Waiting:
 
     def __init__(self, seconds: float, among: set[Waiting]) -> None:
         self._among = among
-        self._timeout = gevent.Timeout(seconds, False)
+        self._timeout = gevent.Timeout(seconds, False)  # type: ignore[arg-type]  # False: silent
         self._greenlet = gevent.getcurrent()
         self._began = gevent.get_hub().loop.now()
 
@@ -55,7 +55,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
     def timeout_ctx(self) -> Waiting:
         """What gunicorn puts around the wait for, and the reading of, each request's header."""
-        greenlet = gevent.getcurrent()
+        greenlet: Any = gevent.getcurrent()
         first = not getattr(greenlet, "served", False)
         greenlet.served = True
         keepalive = self.cfg.keepalive

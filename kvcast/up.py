@@ -104,7 +104,8 @@ def run(settings: Settings) -> int:
             except Stopped:
                 return OK
     except FolderInUse as error:
-        warn(f"{error.message} {address_of_running(folder)} Stop it first, or set KVCAST_DATA and PORT for a second one.")
+        mend = "Stop it first, or set KVCAST_DATA and PORT for a second one."
+        warn(f"{error.message} {address_of_running(folder)} {mend}")
         return IN_USE
     except KvcastError as error:
         warn(error.message)

@@ -61,7 +61,8 @@ def make_private(folder: Path) -> Path:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise KvcastError(f"The folder {folder} cannot be made ({error.strerror}); set KVCAST_DATA to another.") from None
+        mend = "set KVCAST_DATA to a folder that you may write"
+        raise KvcastError(f"The folder {folder} cannot be made ({error.strerror}); {mend}.") from None
     return folder
 
 

@@ -1,0 +1,135 @@
+"""Real servers for the tests: the stores as the local run starts them, and the functions under gunicorn."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from kvcast.config import Settings
+from kvcast.embedded import FUNCTIONS_ROLE, Stores
+from kvcast.embedded.functions import Functions
+from kvcast.storage.schema import migrate
+
+TOKEN = "the-admin-token-of-the-tests"
+_REPORTED = pytest.StashKey[list["Server"]]()
+
+
+class Server:
+    """A function under gunicorn. `environment` overrides settings by the names that a person would use."""
+
+    def __init__(self, stores: Stores, name: str, environment: dict[str, str]) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="kvcast-test-"))
+        self.settings = Settings.from_environment(
+            {
+                "PORT": "0", "KVCAST_ADMIN_TOKEN": TOKEN, "KVCAST_DRAIN_SECONDS": "0.2", "KVCAST_LOG_LEVEL": "debug",
+                "DATABASE_URL": stores.database_url, "REDIS_URL": stores.redis_url, **environment,
+            }
+        )
+        self.token = self.settings.admin_token
+        self._functions = Functions(
+            f"functions.{name}:create_app()", self.settings, self.folder, log=self.folder / "log"
+        )
+
+    @property
+    def url(self) -> str:
+        return self._functions.url
+
+    @property
+    def pid(self) -> int:
+        return self._functions.pid
+
+    def start(self) -> None:
+        """After `stop` or `kill` it comes back under the same URL."""
+        self._functions.start()
+
+    def stop(self) -> None:
+        self._functions.stop()
+
+    def kill(self) -> None:
+        self._functions.kill()
+
+    def log(self) -> str:
+        path = self.folder / "log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def tail(self) -> str:
+        return self._functions.tail()
+
+    def close(self) -> None:
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_settings_from_outside() -> Iterator[None]:
+    """The tests decide what is set."""
+    with pytest.MonkeyPatch.context() as patch:
+        for spec in fields(Settings):
+            patch.delenv(spec.metadata["name"], raising=False)
+            patch.delenv(spec.metadata["name"] + "_FILE", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def stores(no_settings_from_outside: None) -> Iterator[Stores]:
+    """PostgreSQL, migrated, and Redis."""
+    folder = Path(tempfile.mkdtemp(prefix="kvcast-test-"))
+    with Stores(folder) as stores:
+        migrate(stores.migration_url, functions_role=FUNCTIONS_ROLE)
+        yield stores
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def app(stores: Stores) -> Iterator[Server]:
+    """The three functions as one app, shared by all tests: use keys of your own."""
+    server = Server(stores, "local", {})
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def serve(stores: Stores, request: pytest.FixtureRequest) -> Iterator[Callable[..., Server]]:
+    """`serve("read", KVCAST_L1_MAX_BYTES="0")` starts a function of its own and stops it after the test."""
+    servers: list[Server] = []
+
+    def start(name: str = "local", **environment: str) -> Server:
+        server = Server(stores, name, environment)
+        servers.append(server)
+        server.start()
+        return server
+
+    request.node.stash[_REPORTED] = servers
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def unique_key(request: pytest.FixtureRequest) -> Callable[..., str]:
+    """`unique_key("gold")` is a key that no other test, and no other run, names."""
+    test = re.sub(r"\W+", "-", request.node.name)[:60].strip("-")
+    mark = uuid.uuid4().hex[:10]
+    return lambda name="key": f"{test}.{mark}.{name}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Iterator[None]:
+    """Show what the servers of a failed test said last."""
+    report = yield
+    if call.when == "call" and report.failed:
+        servers = list(item.stash.get(_REPORTED, []))
+        shared = getattr(item, "funcargs", {}).get("app")
+        for server in [*servers, *([shared] if isinstance(shared, Server) else [])]:
+            report.sections.append((f"log of {server.url}", server.tail()))
+    return report
