@@ -1,0 +1,40 @@
+"""The three functions behind one port, as the local run serves them: the same apps, and only a choice by address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from kvcast.config import Settings
+from kvcast.web import Environ, FunctionApp
+from kvcast.web.health import readiness
+
+from functions import push, read, write
+
+
+class Local:
+    """What an ingress does in Kubernetes."""
+
+    def __init__(self, apps: dict[str, FunctionApp]) -> None:
+        self._write, self._read, self._push = apps["write"], apps["read"], apps["push"]
+        self._apps = apps
+
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path == "/healthz/ready":
+            outcomes = {f"{n}.{probe}": said for n, app in self._apps.items() for probe, said in app.health.report().items()}
+            return readiness(outcomes).to_wsgi(start_response, [])
+        return self._choose(environ["REQUEST_METHOD"], path)(environ, start_response)
+
+    def _choose(self, method: str, path: str) -> FunctionApp:
+        if path in ("/add", "/batch") or (method == "DELETE" and path.startswith("/keys/")):
+            return self._write
+        if path in ("/ws", "/sse") or path.startswith("/ws/"):
+            return self._push
+        return self._read
+
+
+def create_app(settings: Settings | None = None) -> Local:
+    """The composed WSGI app. Raises SettingsError, StorageUnavailable."""
+    settings = settings or Settings.from_environment()
+    return Local({"write": write.create_app(settings), "read": read.create_app(settings), "push": push.create_app(settings)})

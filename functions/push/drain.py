@@ -1,0 +1,59 @@
+"""Sockets of a worker: their heartbeat, and their end when the worker is told to stop.
+
+gunicorn's gevent worker lets sockets run into the end of its graceful timeout, without a close frame. Here each is
+closed with 1012 at a random moment of the drain, so that the clients do not come back all at once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+
+import gevent
+
+from kvcast.config import Settings
+from kvcast.draining import draining, on_drain
+from kvcast.messages import CLOSE_RESTART
+
+from functions.push.frames import control_frame
+from functions.push.sessions import Session
+
+
+class Drain:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._sessions: dict[Session, None] = {}
+
+    def start(self) -> None:
+        if self._settings.cured("drain"):
+            on_drain(self.begin)
+        gevent.spawn(self._beat_for_ever)
+
+    def opened(self, session: Session) -> None:
+        self._sessions[session] = None
+        if draining():
+            self._close_later(session, 0.0)
+
+    def closed(self, session: Session) -> None:
+        self._sessions.pop(session, None)
+
+    def begin(self) -> None:
+        """Close every socket within the drain's time."""
+        for session in self._sessions:
+            self._close_later(session, random.uniform(0, self._settings.drain_seconds))
+
+    def close_all(self, reason: str) -> None:
+        """Close every socket within two seconds; clients come back and take a snapshot."""
+        for session in self._sessions:
+            self._close_later(session, random.uniform(0, 2), reason)
+
+    def _close_later(self, session: Session, seconds: float, reason: str = "this server restarts") -> None:
+        gevent.spawn_later(seconds, session.close, CLOSE_RESTART, reason)
+
+    def _beat_for_ever(self) -> None:
+        for number in itertools.count(1):
+            gevent.sleep(self._settings.heartbeat_seconds)
+            frame = control_frame("hb", time=time.time())
+            for session in list(self._sessions):
+                session.beat(frame, ping=number % 3 == 0)

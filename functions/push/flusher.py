@@ -1,0 +1,114 @@
+"""One flusher for all sockets of a worker: whatever is due for a connection goes out in one write.
+
+Ten updates joined into one write cost what one costs (docs/performance.md), so being late makes it faster.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import time
+from collections.abc import Callable
+
+import gevent
+from gevent.event import Event
+
+from kvcast.bus.workers import WorkerReport
+from kvcast.metrics import DELIVERIES, DELIVERY_SECONDS
+
+from functions.push.frames import Frame
+from functions.push.hub import Hub
+from functions.push.sockets import ViewerSocket
+from functions.push.viewer import Viewer
+
+_TURN = 200  # viewers served before others may run
+
+
+class Flusher:
+    def __init__(self, hub: Hub, report: WorkerReport) -> None:
+        self._hub = hub
+        self._report = report
+        self._sockets: dict[Viewer, ViewerSocket] = {}
+        self._on_overflow: dict[Viewer, Callable[[], None]] = {}
+        self._ready: dict[Viewer, None] = {}
+        self._later: list[tuple[float, int, Viewer]] = []
+        self._order = itertools.count()
+        self._awake = Event()
+
+    def start(self) -> None:
+        gevent.spawn(self._run_for_ever)
+
+    def attach(self, viewer: Viewer, socket: ViewerSocket, on_overflow: Callable[[], None]) -> None:
+        """Serve `viewer` through `socket` from now on."""
+        self._sockets[viewer] = socket
+        self._on_overflow[viewer] = on_overflow
+        self.wake(viewer)
+
+    def detach(self, viewer: Viewer) -> None:
+        self._sockets.pop(viewer, None)
+        self._on_overflow.pop(viewer, None)
+        self._ready.pop(viewer, None)
+
+    def wake(self, viewer: Viewer) -> None:
+        """Something waits for `viewer`."""
+        self._ready[viewer] = None
+        self._awake.set()
+
+    def _run_for_ever(self) -> None:
+        while True:
+            self._awake.wait(self._until_next())
+            self._awake.clear()
+            self._wake_due()
+            batch, self._ready = self._ready, {}
+            for number, viewer in enumerate(batch, 1):
+                self._flush(viewer)
+                if number % _TURN == 0:
+                    gevent.sleep(0)
+            gevent.sleep(0)
+
+    def _until_next(self) -> float | None:
+        return max(0.0, self._later[0][0] - time.monotonic()) if self._later else None
+
+    def _wake_due(self) -> None:
+        now = time.monotonic()
+        while self._later and self._later[0][0] <= now:
+            self._ready[heapq.heappop(self._later)[2]] = None
+
+    def _flush(self, viewer: Viewer) -> None:
+        socket = self._sockets.get(viewer)
+        if socket is None or socket.broken:
+            return
+        if viewer.overflowed:
+            self._on_overflow[viewer]()
+            return
+        if socket.busy:
+            return  # `on_free` wakes it again
+        now = time.monotonic()
+        frames, again = viewer.collect(now, lambda frame: interval_of(self._hub, viewer, frame))
+        if frames:
+            socket.send_now(b"".join([frame.websocket for frame in frames]))
+            delivered(frames, self._report)
+        if again is not None:
+            if again <= now:
+                self.wake(viewer)
+            else:
+                heapq.heappush(self._later, (again, next(self._order), viewer))
+
+
+def interval_of(hub: Hub, viewer: Viewer, frame: Frame) -> float:
+    watch = hub.watch_of(viewer, frame)
+    return watch.interval_seconds if watch is not None else 0.0
+
+
+def delivered(frames: list[Frame], report: WorkerReport) -> None:
+    """Count what went to one viewer; the newest change stands for the latency of all."""
+    changes = [frame for frame in frames if frame.change is not None]
+    if not changes:
+        return
+    DELIVERIES.inc(len(changes))
+    report.count("deliveries", len(changes))
+    newest = changes[-1]
+    if newest.payload.startswith(b'{"op":"upd"') and newest.committed_at is not None:
+        seconds = max(0.0, time.time() - newest.committed_at)
+        DELIVERY_SECONDS.observe(seconds)
+        report.latency(seconds)

@@ -1,0 +1,52 @@
+"""A message to viewers, encoded once however many get it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Literal
+
+from kvcast.messages import Change, server_frame
+
+
+def websocket_text(payload: bytes) -> bytes:
+    """An unmasked, unfragmented text frame (RFC 6455, section 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return b"\x81" + bytes((size,)) + payload
+    if size < 65_536:
+        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
+    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
+
+
+class Frame:
+    """payload: one JSON object; change: what it carries, if anything."""
+
+    def __init__(self, payload: bytes, change: Change | None = None, epoch: str = "") -> None:
+        self.payload = payload
+        self.change = change
+        self._epoch = epoch
+
+    @cached_property
+    def websocket(self) -> bytes:
+        return websocket_text(self.payload)
+
+    @cached_property
+    def sse(self) -> bytes:
+        id = b"id: %s-%d\n" % (self._epoch.encode(), self.change.rev) if self.change and self._epoch else b""
+        return id + b"data: " + self.payload + b"\n\n"
+
+    @cached_property
+    def committed_at(self) -> float | None:
+        """Unix seconds by PostgreSQL's clock; None where nothing was committed."""
+        if self.change is None or not self.change.rev:
+            return None
+        return datetime.fromisoformat(self.change.updated_at).timestamp()
+
+
+def change_frame(change: Change, epoch: str, op: Literal["upd", "snap"] = "upd") -> Frame:
+    return Frame(change.frame(op), change, epoch)
+
+
+def control_frame(op: str, **members: Any) -> Frame:
+    return Frame(server_frame(op, **members))

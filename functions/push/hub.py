@@ -1,0 +1,157 @@
+"""Who watches what. Pure: changes come in, frames wait at viewers, nothing is sent from here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from kvcast.messages import Change
+
+from functions.push.frames import Frame, change_frame, control_frame
+from functions.push.viewer import Viewer, Watch
+
+Watchers = dict[Viewer, Watch]
+
+
+class Hub:
+    """Keeps the newest change of each watched key and hands what is newer to its viewers.
+
+    on_gap(key, after, until): in mode every, ticks between these revs are missing; `filled` must follow.
+    guard=False hands on whatever comes; for tests.
+    """
+
+    def __init__(self, epoch: str, on_gap: Callable[[str, int, int], None], *, guard: bool = True) -> None:
+        self.epoch = epoch
+        self._on_gap = on_gap
+        self._guard = guard
+        self.viewers: dict[Viewer, None] = {}
+        self._keys: dict[str, Watchers] = {}
+        self._prefixes: dict[str, Watchers] = {}
+        self._prefix_lengths: list[int] = []
+        self._categories: dict[str, Watchers] = {}
+        self._latest: dict[str, Frame] = {}
+        self._filling: dict[str, tuple[int, list[Frame]]] = {}  # key -> (rev before the gap, frames after it)
+
+    def add(self, viewer: Viewer) -> None:
+        self.viewers[viewer] = None
+
+    def remove(self, viewer: Viewer) -> None:
+        self.viewers.pop(viewer, None)
+        self.unwatch(viewer, list(viewer.keys), list(viewer.prefixes), list(viewer.categories))
+
+    def watch(
+        self, viewer: Viewer, watch: Watch, keys: Iterable[str], prefixes: Iterable[str], categories: Iterable[str]
+    ) -> None:
+        for names, own, index in self._indices(viewer, keys, prefixes, categories):
+            for name in names:
+                own[name] = watch
+                index.setdefault(name, {})[viewer] = watch
+        self._prefix_lengths = sorted({len(prefix) for prefix in self._prefixes}, reverse=True)
+
+    def unwatch(self, viewer: Viewer, keys: Iterable[str], prefixes: Iterable[str], categories: Iterable[str]) -> None:
+        for names, own, index in self._indices(viewer, keys, prefixes, categories):
+            for name in names:
+                own.pop(name, None)
+                watchers = index.get(name)
+                if watchers is not None:
+                    watchers.pop(viewer, None)
+                    if not watchers:
+                        del index[name]
+        for key in keys:
+            viewer.forget(key)
+        self._prefix_lengths = sorted({len(prefix) for prefix in self._prefixes}, reverse=True)
+
+    def _indices(
+        self, viewer: Viewer, keys: Iterable[str], prefixes: Iterable[str], categories: Iterable[str]
+    ) -> tuple[tuple[Iterable[str], dict[str, Watch], dict[str, Watchers]], ...]:
+        return (
+            (keys, viewer.keys, self._keys),
+            (prefixes, viewer.prefixes, self._prefixes),
+            (categories, viewer.categories, self._categories),
+        )
+
+    def watchers(self, key: str, category: str) -> Watchers:
+        """Who watches; where one watches in several ways, the key counts, then the longest prefix."""
+        found = self._categories.get(category)
+        others = [found] if found else []
+        for length in reversed(self._prefix_lengths):
+            found = self._prefixes.get(key[:length]) if len(key) >= length else None
+            if found:
+                others.append(found)
+        own = self._keys.get(key)
+        if not others:
+            return own or {}
+        merged: Watchers = {}
+        for watchers in others:
+            merged.update(watchers)
+        merged.update(own or {})
+        return merged
+
+    def watch_of(self, viewer: Viewer, frame: Frame) -> Watch | None:
+        change = frame.change
+        return self.watchers(change.key, change.category).get(viewer) if change is not None else None
+
+    def newest(self, key: str) -> Change | None:
+        """The newest known change of a watched key: rev 0 when it is known to be absent."""
+        frame = self._latest.get(key)
+        return frame.change if frame is not None else None
+
+    def watched_keys(self) -> list[str]:
+        return list(self._keys)
+
+    def offer(self, change: Change, *, but: Viewer | None = None) -> bool:
+        """Hand on `change` if it is newer than what is known. `but` gets it another way."""
+        held = self._latest.get(change.key)
+        last = held.change.rev if held is not None and held.change is not None else None
+        if self._guard and last is not None and change.rev <= last:
+            return False
+        watchers = self.watchers(change.key, change.category)
+        if not watchers:
+            self._latest.pop(change.key, None)
+            return False
+        frame = change_frame(change, self.epoch)
+        self._latest[change.key] = frame
+        if not change.rev:
+            return False  # known to be absent: nothing to tell
+        filling = self._filling.get(change.key)
+        if filling is not None:
+            filling[1].append(frame)
+        elif last is not None and change.prev > last and any(watch.every for watch in watchers.values()):
+            self._filling[change.key] = (last, [frame])
+            filling = self._filling[change.key]
+            self._on_gap(change.key, last, change.rev)
+        for viewer, watch in watchers.items():
+            if viewer is not but and not (watch.every and filling is not None):
+                viewer.take(frame, watch)
+        return True
+
+    def filled(self, key: str, ticks: list[Change]) -> bool:
+        """Deliver the ticks of a gap, then what waited behind it. False, and said to viewers, if some are missing."""
+        after, waiting = self._filling.pop(key, (0, []))
+        if not waiting or waiting[0].change is None:
+            return True
+        first = waiting[0].change
+        ticks = [tick for tick in ticks if after < tick.rev < first.rev]
+        complete = chained(after, [*ticks, first])
+        frames = [change_frame(tick, self.epoch) for tick in ticks] + waiting
+        for viewer, watch in self.watchers(key, first.category).items():
+            if watch.every:
+                if not complete:
+                    viewer.send(control_frame("subbed", keys=[key], absent=[], recovered=False))
+                for frame in frames:
+                    viewer.take(frame, watch)
+        return complete
+
+    def purge(self) -> None:
+        """Forget keys that nobody watches any more."""
+        for key, frame in list(self._latest.items()):
+            if frame.change is None or not self.watchers(key, frame.change.category):
+                del self._latest[key]
+
+
+def chained(after: int, ticks: list[Change]) -> bool:
+    """Whether `ticks` follow on rev `after` with none missing: each names the rev before it."""
+    for tick in ticks:
+        if tick.prev > after:
+            return False
+        after = tick.rev
+    return True

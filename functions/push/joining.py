@@ -1,0 +1,165 @@
+"""A subscribe: watch first, read second, drop what is not newer; then nothing can fall in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kvcast.bus.cache import Cache, absent
+from kvcast.errors import BusUnavailable, KvcastError
+from kvcast.messages import Change, Subscribe
+from kvcast.retries import may_repeat_reading, with_retries
+from kvcast.storage import reads
+from kvcast.storage.pool import Pool
+
+from functions.push.frames import change_frame, control_frame
+from functions.push.hub import Hub, chained
+from functions.push.viewer import Viewer, Watch
+
+_PAGE = 1000
+_READ_AT_ONCE = 500
+
+
+class Joiner:
+    """replay_most: ticks that one key's resume replays at most; more are said to be missing."""
+
+    def __init__(self, hub: Hub, pool: Pool, cache: Cache, *, replay_most: int) -> None:
+        self._hub = hub
+        self._pool = pool
+        self._cache = cache
+        self._replay_most = replay_most
+        self._page = with_retries(reads.page, attempts=3, most_seconds=2, only_if=may_repeat_reading)
+        self._latest = with_retries(reads.latest, attempts=3, most_seconds=2, only_if=may_repeat_reading)
+        self._last_rev = with_retries(reads.last_rev, attempts=3, most_seconds=2, only_if=may_repeat_reading)
+
+    def join(self, viewer: Viewer, wanted: Subscribe) -> None:
+        """Serve a parsed subscribe: snapshots or the missed ticks, `subbed`, then what came meanwhile.
+
+        Raises KvcastError when the stores do not answer; the viewer then watches nothing new.
+        """
+        every = wanted.mode == "every"
+        broad = bool(wanted.prefixes or wanted.categories)
+        base = self._last_rev(self._pool) if every and broad else 0
+        interval = 1 / wanted.max_rate if wanted.max_rate else 0.0
+        viewer.hold(None if broad else frozenset(wanted.keys))
+        try:
+            direct = Watch(every, interval)
+            self._hub.watch(viewer, direct, wanted.keys, (), ())
+            self._hub.watch(viewer, Watch(every, interval, base), (), wanted.prefixes, wanted.categories)
+            self._subscribe(viewer, wanted)
+        except BaseException:
+            self._hub.unwatch(viewer, wanted.keys, wanted.prefixes, wanted.categories)
+            raise
+        finally:
+            viewer.release(lambda frame: self._hub.watch_of(viewer, frame))
+
+    def _subscribe(self, viewer: Viewer, wanted: Subscribe) -> None:
+        same_epoch = wanted.epoch in (None, self._hub.epoch)
+        since = wanted.since if same_epoch else {}
+        recovered = same_epoch
+        missing: list[str] = []
+        done: set[str] = set()
+        for change in self._current(viewer, wanted):
+            if change.key in done:
+                continue
+            done.add(change.key)
+            if change.value is None and change.key in wanted.keys:
+                missing.append(change.key)
+            recovered &= self._bring(viewer, change, since.get(change.key), wanted.mode == "every")
+        viewer.send(control_frame("subbed", keys=wanted.keys, absent=missing, recovered=recovered))
+
+    def _current(self, viewer: Viewer, wanted: Subscribe) -> Iterator[Change]:
+        """The state of every key that the subscribe covers, and of those that it names in `since`."""
+        yield from self._states(viewer, wanted.keys)
+        for prefix in wanted.prefixes:
+            yield from self._pages(viewer, prefix, None)
+        for category in wanted.categories:
+            yield from self._pages(viewer, "", category)
+        # what was deleted while the client was away is in no page, and it still shows it
+        covered = [key for key in wanted.since if any(key.startswith(prefix) for prefix in wanted.prefixes)]
+        yield from self._states(viewer, covered if not wanted.categories else list(wanted.since))
+
+    def _pages(self, viewer: Viewer, prefix: str, category: str | None) -> Iterator[Change]:
+        after = ""
+        while True:
+            page = self._page(self._pool, after=after, prefix=prefix, category=category, most=_PAGE, values=True)
+            for change in page:
+                assert isinstance(change, Change)
+                self._hub.offer(change, but=viewer)
+                yield self._hub.newest(change.key) or change
+            if len(page) < _PAGE:
+                return
+            after = page[-1].key  # type: ignore[union-attr]
+
+    def _states(self, viewer: Viewer, keys: list[str]) -> Iterator[Change]:
+        for start in range(0, len(keys), _READ_AT_ONCE):
+            some = keys[start : start + _READ_AT_ONCE]
+            for change in self._read([key for key in some if self._hub.newest(key) is None]):
+                self._hub.offer(change, but=viewer)
+            for key in some:
+                yield self._hub.newest(key) or absent(key)
+
+    def _read(self, keys: list[str]) -> list[Change]:
+        if not keys:
+            return []
+        try:
+            found = {change.key: change for change in self._cache.get(keys) if change is not None}
+        except BusUnavailable:
+            found = {}
+        left = [key for key in keys if key not in found]
+        if left:
+            found |= self._latest(self._pool, left)
+        return [found.get(key) or absent(key) for key in keys]
+
+    def _bring(self, viewer: Viewer, change: Change, since: int | None, every: bool) -> bool:
+        """Send what the viewer lacks of one key; False when ticks are missing."""
+        held = [frame.change for frame in viewer.take_held(change.key) if frame.change is not None]
+        later = [tick for tick in held if tick.rev > change.rev]
+        if not every:
+            newest = later[-1] if later else change
+            if since is None or newest.rev > since:
+                self._show(viewer, newest, since)
+            else:
+                viewer.seen(change.key, since)
+            return True
+        if since is None:
+            self._show(viewer, change, None)
+            self._replay(viewer, later)
+            return chained(change.rev, later)
+        ticks = self._missed(change, since)
+        complete = ticks is not None
+        if ticks is None:
+            self._show(viewer, change, None)
+        else:
+            self._replay(viewer, ticks)
+            viewer.seen(change.key, max(since, change.rev))
+        self._replay(viewer, [tick for tick in later if tick.rev > since])
+        return complete and chained(max(since, change.rev), later)
+
+    def _show(self, viewer: Viewer, change: Change, since: int | None) -> None:
+        if change.value is not None or (since is not None and change.rev):
+            viewer.snapshot(change_frame(change, self._hub.epoch, "snap"))
+        else:
+            viewer.seen(change.key, change.rev)
+
+    def _replay(self, viewer: Viewer, ticks: list[Change]) -> None:
+        for tick in ticks:
+            viewer.snapshot(change_frame(tick, self._hub.epoch))
+
+    def _missed(self, newest: Change, since: int) -> list[Change] | None:
+        """The ticks in (since, newest], or None when they are not all to be had."""
+        if newest.rev <= since:
+            return []
+        for source in (self._from_window, self._from_history):
+            try:
+                ticks = source(newest.key, since, newest.rev)
+            except KvcastError:
+                continue
+            if ticks and ticks[-1].rev == newest.rev and chained(since, ticks):
+                return ticks
+        return None
+
+    def _from_window(self, key: str, since: int, until: int) -> list[Change]:
+        return [tick for tick in self._cache.ticks_after(key, since) if tick.rev <= until][: self._replay_most + 1]
+
+    def _from_history(self, key: str, since: int, until: int) -> list[Change]:
+        return reads.ticks_after(self._pool, key, since, self._replay_most, until)

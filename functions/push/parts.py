@@ -1,0 +1,86 @@
+"""What every session of a push worker uses."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from kvcast.config import Settings
+from kvcast.errors import Forbidden, InvalidRequest, TooManyRequests
+from kvcast.messages import Subscribe, Unsubscribe
+from kvcast.tokens import Keyring
+
+from functions.push.flusher import Flusher
+from functions.push.frames import Frame, control_frame
+from functions.push.hub import Hub
+from functions.push.joining import Joiner
+from functions.push.viewer import Viewer
+
+
+@dataclass(frozen=True)
+class Parts:
+    settings: Settings
+    keyring: Keyring
+    hub: Hub
+    joiner: Joiner
+    flusher: Flusher
+    server_name: str
+    open_by_address: Counter[str] = field(default_factory=Counter)
+
+    def hello(self) -> Frame:
+        return control_frame(
+            "hello",
+            epoch=self.hub.epoch,
+            heartbeat=self.settings.heartbeat_seconds,
+            server=self.server_name,
+            time=time.time(),
+        )
+
+    def admit(self, address: str) -> None:
+        """Count a connection of `address`; `leave` must follow. Raises TooManyRequests."""
+        if len(self.hub.viewers) >= self.settings.sockets_max:
+            raise TooManyRequests("This server holds as many sockets as it may; connect again later.")
+        if self.open_by_address[address] >= self.settings.sockets_per_address:
+            raise TooManyRequests("Too many sockets from one address; share one socket between pages.")
+        self.open_by_address[address] += 1
+
+    def leave(self, address: str) -> None:
+        self.open_by_address[address] -= 1
+        if not self.open_by_address[address]:
+            del self.open_by_address[address]
+
+    def subscribe(self, viewer: Viewer, wanted: Subscribe) -> None:
+        """Raises InvalidRequest with what is over a limit, or what joining raises."""
+        wanted = wanted.parsed()
+        names = len(wanted.keys) + len(wanted.prefixes) + len(wanted.categories)
+        if not names:
+            raise InvalidRequest("The subscribe names nothing; give keys, prefixes or categories.", code="bad_message")
+        if wanted.mode == "every" and wanted.max_rate:
+            raise InvalidRequest("max_rate skips values, so it goes with mode latest only.", code="bad_message")
+        known = (
+            sum(key in viewer.keys for key in wanted.keys)
+            + sum(prefix in viewer.prefixes for prefix in wanted.prefixes)
+            + sum(category in viewer.categories for category in wanted.categories)
+        )
+        most = self.settings.socket_max_keys
+        if viewer.watched + names - known > most:
+            raise InvalidRequest(
+                f"One socket watches at most {most} names; use a prefix, or unsub some.", code="too_many_keys"
+            )
+        self.joiner.join(viewer, wanted)
+
+    def unsubscribe(self, viewer: Viewer, unwanted: Unsubscribe) -> None:
+        self.hub.unwatch(viewer, unwanted.keys, unwanted.prefixes, unwanted.categories)
+
+
+def check_origin(origin: str | None, host: str, allowed: frozenset[str]) -> None:
+    """A browser's socket must come from our own pages or an allowed origin. Raises Forbidden.
+
+    A client that sends no Origin is no browser, whose user another site could misuse.
+    """
+    if origin is None or origin.rstrip("/").lower() in allowed:
+        return
+    scheme, _, authority = origin.partition("://")
+    if scheme not in ("http", "https") or authority.lower() != host.lower():
+        raise Forbidden("Pages of this origin may not open a socket here; add it to KVCAST_ALLOWED_ORIGINS.")

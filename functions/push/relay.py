@@ -1,0 +1,138 @@
+"""Bus and sweep into the hub: one subscription for each worker, and what repairs its losses."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections import OrderedDict
+from threading import Event, Lock, Thread
+
+from kvcast.bus.cache import Cache
+from kvcast.bus.subscription import Subscription
+from kvcast.config import Settings
+from kvcast.errors import BusUnavailable, KvcastError
+from kvcast.messages import decode_record
+from kvcast.metrics import GAPS, RESYNCS, SWEEP_FAILURES, SWEEP_REPAIRS
+from kvcast.retries import may_repeat_reading, with_retries
+from kvcast.storage import reads, sweeps
+from kvcast.storage.pool import Pool
+
+from functions.push.hub import Hub
+
+GRACE_SECONDS = 0.15  # between a commit and its message, when all is well
+PURGE_SECONDS = 60.0
+_HEARD_MOST = 200_000
+_CHUNK = 1000
+_log = logging.getLogger(__name__)
+
+
+class Relay:
+    """on_new_epoch: a backup was restored, so revs no longer compare; called once."""
+
+    def __init__(self, hub: Hub, pool: Pool, cache: Cache, settings: Settings, on_new_epoch: Event) -> None:
+        self._hub = hub
+        self._pool = pool
+        self._cache = cache
+        self._settings = settings
+        self._on_new_epoch = on_new_epoch
+        self._heard: OrderedDict[str, int] = OrderedDict()
+        self._sweeping = Lock()
+        self._ended = Event()
+        self._position = with_retries(sweeps.position, attempts=100, most_seconds=30, only_if=may_repeat_reading)(pool)
+        self._subscription = Subscription(
+            settings.redis_url, cache.channel, on_record=self.heard, on_up=self._resync_soon, on_down=lambda: None
+        )
+
+    def start(self) -> None:
+        self._subscription.start()
+        if self._settings.cured("sweep"):
+            Thread(target=self._sweep_for_ever, daemon=True, name="sweep").start()
+
+    def stop(self) -> None:
+        self._ended.set()
+        self._subscription.stop()
+
+    def heard(self, record: bytes) -> None:
+        """A message of the bus."""
+        change = decode_record(record)
+        self._heard[change.key] = max(change.rev, self._heard.get(change.key, 0))
+        self._heard.move_to_end(change.key)
+        if len(self._heard) > _HEARD_MOST:
+            self._heard.popitem(last=False)
+        self._hub.offer(change)
+
+    def fill_gap(self, key: str, after: int, until: int) -> None:
+        """Fetch the ticks between two revs, in the background."""
+        Thread(target=self._fill_gap, args=(key, after, until), daemon=True, name="gap").start()
+
+    def _fill_gap(self, key: str, after: int, until: int) -> None:
+        ticks = []
+        if self._settings.cured("gap"):
+            read = with_retries(reads.ticks_after, attempts=3, most_seconds=2, only_if=may_repeat_reading)
+            try:
+                ticks = read(self._pool, key, after, self._settings.socket_queue_max, until)
+            except KvcastError as error:
+                _log.warning("Missing ticks of %s could not be read: %s", key, error.message)
+        complete = self._hub.filled(key, ticks)
+        GAPS.labels("filled" if complete else "told").inc()
+
+    def _resync_soon(self) -> None:
+        if self._settings.cured("resync"):
+            Thread(target=self._resync, daemon=True, name="resync").start()
+
+    def _resync(self) -> None:
+        """Re-read every watched key: what was published while nobody listened is lost."""
+        keys = self._hub.watched_keys()
+        if not keys:
+            return
+        RESYNCS.inc()
+        read = with_retries(reads.latest, attempts=5, most_seconds=5, only_if=may_repeat_reading)
+        try:
+            for start in range(0, len(keys), _CHUNK):
+                for change in read(self._pool, keys[start : start + _CHUNK]).values():
+                    self._hub.offer(change)
+        except KvcastError as error:
+            _log.warning("The re-read after a break of the bus is left to the sweep: %s", error.message)
+
+    def _sweep_for_ever(self) -> None:
+        purge_at = time.monotonic() + PURGE_SECONDS
+        while not self._ended.wait(self._settings.sweep_seconds * random.uniform(0.8, 1.2)):
+            try:
+                self.sweep()
+            except KvcastError as error:
+                SWEEP_FAILURES.inc()
+                _log.warning("A sweep is put off: %s", error.message)
+            if time.monotonic() > purge_at:
+                purge_at = time.monotonic() + PURGE_SECONDS
+                self._hub.purge()
+
+    def sweep(self) -> int:
+        """Hand on what was committed and not heard of; returns how many changes that were."""
+        with self._sweeping:
+            position, rows = sweeps.changed(self._pool, self._position)
+            if position.epoch != self._position.epoch:
+                self._on_new_epoch.set()
+            unheard = self._unheard(rows)
+            if unheard:
+                self._ended.wait(GRACE_SECONDS)
+                unheard = self._unheard(unheard)
+            for start in range(0, len(unheard), _CHUNK):
+                self._repair([key for key, _ in unheard[start : start + _CHUNK]])
+            self._position = position
+            return len(unheard)
+
+    def _unheard(self, rows: list[tuple[str, int]]) -> list[tuple[str, int]]:
+        return [(key, rev) for key, rev in rows if self._heard.get(key, 0) < rev]
+
+    def _repair(self, keys: list[str]) -> None:
+        changes = list(reads.latest(self._pool, keys).values())
+        for change in changes:
+            self._hub.offer(change)
+        SWEEP_REPAIRS.inc(len(changes))
+        try:
+            self._cache.publish(changes)
+        except BusUnavailable:
+            return  # then nobody has heard of them, and the next sweep looks again
+        for change in changes:
+            self._heard[change.key] = max(change.rev, self._heard.get(change.key, 0))

@@ -1,0 +1,145 @@
+"""One WebSocket from hello to close."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from simple_websocket import ConnectionClosed, Server
+
+from kvcast.errors import InvalidRequest, KvcastError, TooManyRequests
+from kvcast.messages import (
+    CLOSE_BAD_MESSAGE,
+    CLOSE_TOO_MANY,
+    CLOSE_TOO_SLOW,
+    CLOSE_UNAUTHORIZED,
+    Auth,
+    ClientMessage,
+    Ping,
+    Subscribe,
+    Unsubscribe,
+    decode_client_frame,
+)
+from kvcast.metrics import CLOSED, CONNECTIONS
+
+from functions.push.frames import Frame, control_frame
+from functions.push.parts import Parts
+from functions.push.sockets import ViewerSocket
+from functions.push.viewer import Viewer
+
+MESSAGES_PER_SECOND = 50
+MESSAGES_AT_ONCE = 100
+_PING = b"\x89\x00"
+
+
+class Session:
+    """Reads what the client says; what it is told goes through the flusher."""
+
+    def __init__(self, parts: Parts, ws: Server, socket: ViewerSocket, address: str) -> None:
+        self._parts = parts
+        self._ws = ws
+        self._socket = socket
+        self._address = address
+        self._allowance = float(MESSAGES_AT_ONCE)
+        self._allowance_at = time.monotonic()
+        self.viewer = Viewer(parts.flusher.wake, queue_max=parts.settings.socket_queue_max)
+
+    def run(self, key: str | None, opened: Callable[[Session], None], closed: Callable[[Session], None]) -> None:
+        """Serve until either side closes. opened and closed are called around it."""
+        try:
+            self._parts.admit(self._address)
+        except TooManyRequests as error:
+            self._ws.close(CLOSE_TOO_MANY, error.message)
+            return
+        opened(self)
+        CONNECTIONS.labels("websocket").inc()
+        self._socket.on_free = lambda: self._parts.flusher.wake(self.viewer)
+        self._socket.on_stuck = lambda: CLOSED.labels(str(CLOSE_TOO_SLOW)).inc()
+        self._parts.hub.add(self.viewer)
+        self._parts.flusher.attach(self.viewer, self._socket, self._too_slow)
+        try:
+            self.viewer.send(self._parts.hello())
+            if key is not None:
+                self._handle(Subscribe(keys=[key]))
+            self._converse()
+        except ConnectionClosed:
+            pass
+        finally:
+            self._parts.flusher.detach(self.viewer)
+            self._parts.hub.remove(self.viewer)
+            self._parts.leave(self._address)
+            CONNECTIONS.labels("websocket").dec()
+            closed(self)
+
+    def close(self, code: int, reason: str) -> None:
+        """Say goodbye; the greenlet that reads then ends."""
+        if not self._ws.connected:
+            return
+        CLOSED.labels(str(code)).inc()
+        try:
+            self._ws.close(code, reason)
+        except (OSError, ConnectionClosed):
+            pass
+        self._ws.connected = False
+        self._ws.event.set()
+
+    def beat(self, frame: Frame, *, ping: bool) -> None:
+        """Send the heartbeat; with `ping`, expect an answer before the next one."""
+        self.viewer.send(frame)
+        if not ping or self._socket.busy:
+            return
+        if not self._ws.pong_received:
+            self.close(CLOSE_TOO_SLOW, "no answer to a ping")
+            return
+        self._ws.pong_received = False
+        self._socket.send_now(_PING)
+
+    def _too_slow(self) -> None:
+        self.close(CLOSE_TOO_SLOW, "too many changes wait; read faster, or use mode latest")
+
+    def _converse(self) -> None:
+        while True:
+            text = self._ws.receive()
+            if text is None:
+                return
+            try:
+                if not isinstance(text, str):
+                    raise InvalidRequest("A binary frame has no meaning here; send JSON as text.", code="bad_message")
+                self._spend()
+                for message in decode_client_frame(text):
+                    self._handle(message)
+            except TooManyRequests as error:
+                self._refuse(error, CLOSE_TOO_MANY)
+                return
+            except InvalidRequest as error:
+                self._refuse(error, CLOSE_BAD_MESSAGE)
+                return
+
+    def _refuse(self, error: KvcastError, code: int) -> None:
+        self._socket.send(control_frame("error", **error.body()).websocket)
+        self.close(code, error.error_code)
+
+    def _spend(self) -> None:
+        now = time.monotonic()
+        self._allowance = min(
+            MESSAGES_AT_ONCE, self._allowance + (now - self._allowance_at) * MESSAGES_PER_SECOND
+        )
+        self._allowance_at = now
+        self._allowance -= 1
+        if self._allowance < 0:
+            raise TooManyRequests(f"More than {MESSAGES_PER_SECOND} messages a second; name many keys in one.")
+
+    def _handle(self, message: ClientMessage) -> None:
+        if isinstance(message, Ping):
+            self.viewer.send(control_frame("hb", time=time.time()))
+        elif isinstance(message, Auth):
+            if self._parts.keyring.find(message.token) is None:
+                self.close(CLOSE_UNAUTHORIZED, "the token is not known here")
+                raise ConnectionClosed()
+        elif isinstance(message, Unsubscribe):
+            self._parts.unsubscribe(self.viewer, message)
+        else:
+            try:
+                self._parts.subscribe(self.viewer, message)
+            except KvcastError as error:  # it asked for something that cannot be; the rest stays
+                self.viewer.send(control_frame("error", **error.body()))

@@ -1,0 +1,134 @@
+"""What one connection watches, and what waits to be sent to it. Pure: no I/O, no clock of its own."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+from functions.push.frames import Frame
+
+
+class Watch(msgspec.Struct, frozen=True):
+    """How changes are wanted. interval_seconds: least time between two updates of a key, in mode latest.
+
+    base: with every, ticks at or below this rev are from before the watch.
+    """
+
+    every: bool = False
+    interval_seconds: float = 0.0
+    base: int = 0
+
+
+class Viewer:
+    """In mode latest a slow viewer costs one entry a key, in mode every at most `queue_max` frames."""
+
+    def __init__(self, wake: Callable[[Viewer], None], *, queue_max: int = 5000) -> None:
+        self._wake = wake
+        self._queue_max = queue_max
+        self.keys: dict[str, Watch] = {}
+        self.prefixes: dict[str, Watch] = {}
+        self.categories: dict[str, Watch] = {}
+        self.overflowed = False
+        self._queue: deque[Frame] = deque()  # sent in order
+        self._newest: dict[str, Frame] = {}  # mode latest: the last of each key
+        self._due: dict[str, float] = {}
+        self._floor: dict[str, int] = {}  # per key, a rev that this viewer has and must not see again
+        self._held: dict[str, list[Frame]] | None = None  # while a subscribe reads: what came meanwhile
+        self._held_keys: frozenset[str] | None = None  # None: every key
+
+    @property
+    def watched(self) -> int:
+        return len(self.keys) + len(self.prefixes) + len(self.categories)
+
+    def send(self, frame: Frame) -> None:
+        """Queue a frame behind those that wait."""
+        self._queue.append(frame)
+        if len(self._queue) > self._queue_max:
+            self.overflowed = True
+        self._wake(self)
+
+    def take(self, frame: Frame, watch: Watch) -> None:
+        """A change of a key that this viewer watches."""
+        assert frame.change is not None
+        key, rev = frame.change.key, frame.change.rev
+        if rev <= self._floor.get(key, 0) or (watch.every and rev <= watch.base):
+            return
+        if self._held is not None and (self._held_keys is None or key in self._held_keys):
+            held = self._held.setdefault(key, [])
+            if not watch.every:
+                held.clear()
+            held.append(frame)
+            return
+        self._floor.pop(key, None)
+        if watch.every:
+            self.send(frame)
+        else:
+            self._newest[key] = frame
+            self._wake(self)
+
+    def hold(self, keys: frozenset[str] | None) -> None:
+        """Keep what arrives for `keys` (None: for any) until `release`: a snapshot is being read."""
+        self._held = {}
+        self._held_keys = keys
+
+    def take_held(self, key: str) -> list[Frame]:
+        """What arrived for `key` since `hold`, in order; it is no longer held."""
+        return self._held.pop(key, []) if self._held is not None else []
+
+    def release(self, watch_of: Callable[[Frame], Watch | None]) -> None:
+        """Stop holding; what is still held is delivered."""
+        held, self._held = self._held or {}, None
+        for frames in held.values():
+            for frame in frames:
+                watch = watch_of(frame)
+                if watch is not None:
+                    self.take(frame, watch)
+
+    def snapshot(self, frame: Frame) -> None:
+        """Queue the state of a key; nothing at or below its rev follows."""
+        assert frame.change is not None
+        key, rev = frame.change.key, frame.change.rev
+        waiting = self._newest.get(key)
+        if waiting is not None and waiting.change is not None and waiting.change.rev <= rev:
+            del self._newest[key]
+        self.seen(key, rev)
+        self._queue.append(frame)  # not `send`: what one subscribe asks for is bounded by the store's limits
+        self._wake(self)
+
+    def seen(self, key: str, rev: int) -> None:
+        """The client has `rev` of `key` already: deliver only what is newer."""
+        if rev > self._floor.get(key, 0):
+            self._floor[key] = rev
+
+    def forget(self, key: str) -> None:
+        """The key is no longer watched: what waits of it is dropped."""
+        self._newest.pop(key, None)
+        self._due.pop(key, None)
+        self._floor.pop(key, None)
+
+    def collect(self, now: float, interval_of: Callable[[Frame], float], most: int = 500) -> tuple[list[Frame], float | None]:
+        """(at most `most` frames to send now, when to ask again or None).
+
+        `now` itself means that more wait already. What is handed out is no longer waiting here.
+        """
+        frames: list[Frame] = []
+        while self._queue and len(frames) < most:
+            frames.append(self._queue.popleft())
+        again: float | None = now if self._queue else None
+        if self._queue or not self._newest:
+            return frames, again
+        waiting, self._newest = self._newest, {}
+        for key, frame in waiting.items():
+            due = self._due.get(key, 0.0)
+            if len(frames) >= most or due > now:
+                self._newest[key] = frame
+                due = max(due, now)
+                again = due if again is None else min(again, due)
+                continue
+            interval = interval_of(frame)
+            if interval:
+                self._due[key] = now + interval
+            frames.append(frame)
+        return frames, again

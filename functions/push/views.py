@@ -1,0 +1,69 @@
+"""The routes of push, and what comes before a WebSocket is accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from flask import request
+from flask_sock import Sock
+
+from kvcast.bus.workers import WorkerReport
+from kvcast.errors import InvalidRequest, KvcastError
+from kvcast.web import Environ, FunctionApp, error_answer
+from kvcast.web.fastpath import WsgiApp
+from kvcast.web.requests import key_in_path
+
+from functions.push.drain import Drain
+from functions.push.events import open_stream
+from functions.push.parts import Parts, check_origin
+from functions.push.sessions import Session
+from functions.push.sockets import ViewerSocket
+
+CLIENT_FRAME_MOST_BYTES = 4096
+
+
+def install_routes(app: FunctionApp, parts: Parts, drain: Drain, report: WorkerReport) -> None:
+    app.config["SOCK_SERVER_OPTIONS"] = {"max_message_size": CLIENT_FRAME_MOST_BYTES}
+    sock = Sock(app)
+
+    def serve(ws: Any, key: str | None = None) -> None:
+        named = key_in_path(request.environ, "/ws/") if key is not None else None
+        session = Session(parts, ws, request.environ["gunicorn.socket"], request.remote_addr or "")
+        session.run(named, drain.opened, drain.closed)
+
+    sock.route("/ws", endpoint="ws")(lambda ws: serve(ws))
+    sock.route("/ws/<path:key>", endpoint="ws_key")(lambda ws, key: serve(ws, key))
+    app.add_url_rule(
+        "/sse", "sse", app.limit("read", app.settings.read_limit).decorate(lambda: open_stream(parts, report))
+    )
+    app.wsgi_app = Handshake(app.wsgi_app, app)  # type: ignore[method-assign]
+
+
+class Handshake:
+    """Refuses what is no WebSocket handshake with an answer, and gives simple-websocket our socket."""
+
+    def __init__(self, behind: WsgiApp, app: FunctionApp) -> None:
+        self._behind = behind
+        self._settings = app.settings
+
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path == "/ws" or path.startswith("/ws/"):
+            try:
+                self._check(environ)
+            except KvcastError as error:
+                return error_answer(error).to_wsgi(start_response, [])
+            environ["gunicorn.socket"] = ViewerSocket(environ["gunicorn.socket"], self._settings.send_timeout_seconds)
+        return self._behind(environ, start_response)
+
+    def _check(self, environ: Environ) -> None:
+        upgrade = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
+        if environ["REQUEST_METHOD"] != "GET" or not upgrade or not environ.get("HTTP_SEC_WEBSOCKET_KEY"):
+            raise InvalidRequest("This address speaks WebSocket; connect with such a client, or use GET /sse.")
+        if environ.get("HTTP_SEC_WEBSOCKET_VERSION") != "13":
+            raise InvalidRequest("Only version 13 of the WebSocket protocol is spoken here (RFC 6455).")
+        if environ["PATH_INFO"] != "/ws":
+            key_in_path(environ, "/ws/")
+        check_origin(environ.get("HTTP_ORIGIN"), environ.get("HTTP_HOST", ""), self._settings.allowed_origins)
+        environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)  # deflate would cost 90 kB a connection
