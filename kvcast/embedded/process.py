@@ -100,9 +100,11 @@ class Process:
         """End it and everything it started at once, as a power cut would."""
         if self._popen is None:
             return
-        if self._popen.returncode is None:  # else the pid may belong to another program by now
+        if self._popen.poll() is None:
             kill_all(with_children(self._popen.pid))
             self._popen.wait()
+        else:  # its pid may belong to another program by now, and its children to nobody
+            self.end_leftovers()
         self._popen = None
 
     def tail(self) -> str:
