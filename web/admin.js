@@ -64,7 +64,7 @@ function body() {
   try {
     JSON.parse(value);
   } catch {
-    throw new Error('The value is not JSON. Text needs quotes: "like this"; numbers, true, null, {…} and […] need none.');
+    throw new Error('The value is not JSON. Text needs quotes: "like this"; a number, true, {…} and […] need none.');
   }
   const category = byId("category").value.trim();
   const ttl = byId("ttl").value;

@@ -17,7 +17,8 @@ let complete = false; // the first snapshot has arrived
 function count() {
   const shown = listing.find(byId("find").value);
   byId("count").textContent = shown === listing.size ? `${shown} keys` : `${shown} of ${listing.size} keys`;
-  if (complete) byId("note").textContent = listing.size ? "" : "There are no keys yet. They appear here as they are written.";
+  const empty = complete && !listing.size;
+  byId("note").textContent = empty ? "There are no keys yet. They appear here as they are written." : "";
 }
 
 let size = -1;

@@ -24,6 +24,8 @@ const FINAL_CODES = new Map([
   [4403, "This token, or a page of this origin, may not read here."],
 ]);
 
+const PASSING_CODES = new Set(["unavailable", "storage_unavailable", "outcome_unknown", "bus_unavailable", "overloaded"]);
+
 class Connection {
   #url;
   #token;
@@ -115,17 +117,16 @@ class Connection {
       console.error("kvcast: a frame that is not JSON; connecting again.", error);
       return this.#lost(1002);
     }
-    for (const message of messages) this.#handle(message);
-    if (this.state === "stale" && !this.#unsettled.length) this.#become("live");
+    for (const message of messages) if (this.#socket) this.#handle(message);
+    if (this.state === "stale" && this.#greeted && !this.#unsettled.length) this.#become("live");
   }
 
   #handle(message) {
     if (message.op === "hello") return this.#hello(message);
     if (message.op === "hb") return this.#setClock(message.time);
     if (message.op === "subbed") return this.#settle(message);
-    if (message.op === "error") {
-      for (const handler of this.#watches.values()) handler(message);
-    } else if (message.key !== undefined) {
+    if (message.op === "error") return this.#refused(message);
+    if (message.key !== undefined) {
       for (const [subscription, handler] of this.#watches) {
         const news = subscription.take(message);
         if (news) handler(news);
@@ -164,6 +165,14 @@ class Connection {
     if (!this.#unsettled.length) this.#settled();
   }
 
+  /** The server answers in order, so an error is the answer to the oldest subscribe. */
+  #refused(message) {
+    if (PASSING_CODES.has(message.code)) return this.#lost(1013);
+    const [refused] = this.#unsettled.splice(0, 1);
+    this.#watches.get(refused?.subscription)?.(message);
+    if (refused && !this.#unsettled.length) this.#settled();
+  }
+
   #settled() {
     this.#failures = 0;
     this.#become("live");
@@ -183,7 +192,8 @@ class Connection {
     if (FINAL_CODES.has(code)) return this.close(FINAL_CODES.get(code));
     // Full jitter: thousands of browsers that lost one server must not come back in one instant.
     const bound = Math.min(LONGEST_WAIT_MS, 1000 * 2 ** this.#failures);
-    const wait = code === 4429 ? LONGEST_WAIT_MS : SHORTEST_WAIT_MS + Math.random() * (bound - SHORTEST_WAIT_MS);
+    const jittered = SHORTEST_WAIT_MS + Math.random() * (bound - SHORTEST_WAIT_MS);
+    const wait = code === 4429 ? LONGEST_WAIT_MS : jittered;
     this.#become(this.state === "live" ? "stale" : "offline", "Connecting again.");
     this.#failures += 1;
     this.#retryTimer = setTimeout(() => this.#open(), wait);
@@ -193,7 +203,9 @@ class Connection {
     if (!this.#socket) return;
     const silentMs = Date.now() - this.#heardAt; // not performance.now(), which may stand still in a sleeping laptop
     if (silentMs > SILENCE_MS) this.#lost(1006);
-    else if (this.state === "live" && silentMs > 1.5 * this.#heartbeatMs) this.#become("stale", "The server is silent.");
+    else if (this.state === "live" && silentMs > 1.5 * this.#heartbeatMs) {
+      this.#become("stale", "The server is silent.");
+    }
   }
 
   #wake = () => {

@@ -22,10 +22,19 @@ function typeOf(schema) {
   return limits ? `${name} ${schema.minimum ?? ""}..${schema.maximum ?? ""}` : name;
 }
 
+/** Text whose `parts` in backticks stand out as code. */
+function prose(tag, text, className = "") {
+  const parts = text.split("`").map((part, i) => (i % 2 ? element("code", { textContent: part }) : part));
+  return element(tag, { className }, ...parts);
+}
+
 function table(rows) {
-  return element("table", {}, element("tbody", {}, ...rows.map(([name, type, text]) => element("tr", {},
-    element("th", { scope: "row", className: "name" }, element("code", { textContent: name })),
-    element("td", {}, element("span", { className: "quiet", textContent: type }), element("br"), text ?? "")))));
+  const row = ([name, type, text]) => {
+    const head = element("th", { scope: "row", className: "name" }, element("code", { textContent: name }));
+    const kind = element("span", { className: "quiet", textContent: type });
+    return element("tr", {}, head, element("td", {}, kind, element("br"), prose("span", text ?? "")));
+  };
+  return element("table", {}, element("tbody", {}, ...rows.map(row)));
 }
 
 function exampleOf(content) {
@@ -39,33 +48,42 @@ function quoted(text) {
 }
 
 function curl(path, method, operation, parameters) {
-  const of = (place) => parameters.filter((one) => one.in === place && one.example !== undefined && (place === "path" || one.required));
+  const of = (place) => parameters.filter((one) => one.in === place && one.required && one.example !== undefined);
   let target = path;
   for (const { name, example } of of("path")) target = target.replace(`{${name}}`, encodeURIComponent(example));
   const query = of("query").flatMap(({ name, example }) => [example].flat().map((one) => [name, one]));
   const search = query.length ? `?${new URLSearchParams(query)}` : "";
-  const parts = ["curl", ...(method === "get" ? [] : ["-X", method.toUpperCase()]), quoted(location.origin + target + search)];
-  if ((operation.security ?? []).some((one) => one.bearer && !operation.security.some((any) => !Object.keys(any).length))) {
+  const verb = method === "get" ? [] : ["-X", method.toUpperCase()];
+  const parts = ["curl", ...verb, quoted(location.origin + target + search)];
+  if (operation.security.every((one) => one.bearer)) {
     parts.push("-H", '"Authorization: Bearer $KVCAST_TOKEN"');
   }
   const content = resolve(operation.requestBody).content;
   const example = exampleOf(content);
-  if (example !== undefined) parts.push("-H", quoted(`Content-Type: ${Object.keys(content)[0]}`), "-d", quoted(example));
+  if (example !== undefined) {
+    parts.push("-H", quoted(`Content-Type: ${Object.keys(content)[0]}`), "-d", quoted(example));
+  }
   return parts.join(" ");
 }
 
 function answerRow([status, node]) {
   const answer = resolve(node);
-  const body = Object.entries(answer.content ?? {}).map(([media, { schema }]) => `${typeOf(schema)} (${media})`).join(", ");
+  const contents = Object.entries(answer.content ?? {});
+  const body = contents.map(([media, { schema }]) => `${typeOf(schema)} (${media})`).join(", ");
   const headers = Object.keys(answer.headers ?? {}).join(", ");
   return [status, body, [answer.description, headers && `Headers: ${headers}.`].filter(Boolean).join(" ")];
 }
 
+function memberRow([name, schema]) {
+  return [name, typeOf(schema), schema.description ?? resolve(schema).description];
+}
+
 function show(path, method, operation, shared) {
   const parameters = [...(shared ?? []), ...(operation.parameters ?? [])].map(resolve);
-  const block = element("section", { className: "operation" }, element("h3", {}, element("code", { textContent: `${method.toUpperCase()} ${path}` })),
-    element("p", { textContent: operation.summary }), element("p", { className: "quiet", textContent: operation.description ?? "" }));
-  const part = (title, ...nodes) => block.append(element("h4", { textContent: title }), ...nodes);
+  const title = element("code", { textContent: `${method.toUpperCase()} ${path}` });
+  const block = element("section", { className: "operation" }, element("h2", {}, title),
+    element("p", { textContent: operation.summary }), prose("p", operation.description ?? "", "quiet"));
+  const part = (title, ...nodes) => block.append(element("h3", { textContent: title }), ...nodes);
   if (parameters.length) {
     part("Parameters", table(parameters.map(({ name, in: place, required, schema, description: text }) =>
       [name, `${place}, ${typeOf(schema)}${required ? ", required" : ""}`, text])));
@@ -74,7 +92,7 @@ function show(path, method, operation, shared) {
   for (const [media, { schema }] of Object.entries(body.content ?? {})) {
     const members = Object.entries(resolve(schema).properties ?? {});
     part(`Body: ${media}`, element("p", { textContent: typeOf(schema) }),
-      ...(members.length ? [table(members.map(([name, one]) => [name, typeOf(one), one.description ?? resolve(one).description]))] : []));
+      ...(members.length ? [table(members.map(memberRow))] : []));
   }
   part("Answers", table(Object.entries(operation.responses).map(answerRow)));
   part("Try it", element("pre", { textContent: curl(path, method, operation, parameters) }));
@@ -84,7 +102,7 @@ function show(path, method, operation, shared) {
 try {
   description = await (await fetch("/openapi.json")).json();
   byId("title").textContent = `${description.info.title} ${description.info.version}`;
-  byId("about").append(...description.info.description.split("\n\n").map((textContent) => element("p", { textContent })));
+  byId("about").append(...description.info.description.split("\n\n").map((text) => prose("p", text)));
   for (const [path, item] of Object.entries(description.paths)) {
     for (const method of ["get", "post", "delete"]) {
       if (item[method]) byId("operations").append(show(path, method, item[method], item.parameters));

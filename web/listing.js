@@ -4,6 +4,8 @@ import { element, viewerLink } from "/page.js";
 
 const SHOWN_MOST = 200; // characters of a value; the viewer shows the rest
 
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium", hourCycle: "h23" });
+
 export class Listing {
   /** container: gets one section a category; actionsOf(key): elements for a row's end, none by default. */
   constructor(container, actionsOf = () => []) {
@@ -67,7 +69,8 @@ export class Listing {
   }
 
   #insert(change) {
-    const cells = { value: element("td", { className: "number", dir: "auto" }), time: element("td", { className: "time" }) };
+    const value = element("td", { className: "number", dir: "auto" });
+    const cells = { value, time: element("td", { className: "time" }) };
     const link = element("a", { href: viewerLink(change.key), textContent: change.key, dir: "auto" });
     const row = element("tr", {}, element("th", { scope: "row" }, link), cells.value, cells.time);
     const actions = this.#actionsOf(change.key);
@@ -95,7 +98,7 @@ export class Listing {
       if (!entry) continue;
       const { value, updatedAt } = entry.change;
       entry.cells.value.textContent = value.length > SHOWN_MOST ? `${value.slice(0, SHOWN_MOST)}…` : value;
-      entry.cells.time.textContent = new Date(updatedAt).toLocaleTimeString();
+      entry.cells.time.textContent = clock.format(new Date(updatedAt));
       this.#filter(entry);
     }
     this.#dirty.clear();

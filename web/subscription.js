@@ -81,7 +81,10 @@ export class Subscription {
       if (rev) this.seen.set(key, { rev, exists: false, confirmed: true });
       events.push({ op: "absent", key });
     };
-    for (const key of absent) if (this.keys.has(key)) gone(key, this.seen.get(key)?.rev);
+    for (const key of absent) {
+      const entry = this.seen.get(key);
+      if (this.keys.has(key) && entry?.exists !== false) gone(key, entry?.rev); // else its `del` was told
+    }
     if (!keys.length && this.isBroad) {
       for (const [key, entry] of this.seen) {
         if (entry.exists && !entry.confirmed && !this.keys.has(key)) gone(key, entry.rev);

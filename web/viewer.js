@@ -39,6 +39,9 @@ function showNothing(key, note) {
   document.title = `${key} · kvcast`;
 }
 
+const ABSENT = "This key does not exist yet. Its value will appear here when it is written.";
+const DELETED = "This key was deleted. A new value will appear here when one is written.";
+
 function start(key) {
   byId("key").textContent = key;
   const connection = connect({
@@ -50,8 +53,8 @@ function start(key) {
   });
   connection.watch([key], {}, (change) => {
     if (change.op === "snap" || change.op === "upd") showValue(change);
-    if (change.op === "absent") showNothing(key, "This key does not exist yet. Its value will appear here when it is written.");
-    if (change.op === "del") showNothing(key, "This key was deleted. A new value will appear here when one is written.");
+    if (change.op === "absent") showNothing(key, ABSENT);
+    if (change.op === "del") showNothing(key, DELETED);
     if (change.op === "error") byId("note").textContent = change.message;
   });
   setInterval(() => {

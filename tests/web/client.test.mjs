@@ -24,13 +24,17 @@ function changeOf(op, key, rev, value) {
 }
 
 /** A server whose every sub is answered with `snapshots()` and `subbed`; `got` is all that clients sent. */
-async function store({ snapshots = () => [], epoch = "e1", port = 0 } = {}) {
+async function store(options = {}) {
+  const { snapshots = () => [], epoch = "e1", port = 0 } = options;
   const got = [];
   const server = await serve({
-    onOpen: (peer) => peer.send(JSON.stringify({ op: "hello", epoch, heartbeat: 10, server: "t", time: Date.now() / 1000 })),
+    onOpen: (peer) => {
+      peer.send(JSON.stringify({ op: "hello", epoch, heartbeat: 10, server: "t", time: Date.now() / 1000 }));
+    },
     onText: (peer, message) => {
       got.push(message);
       if (message.op !== "sub") return;
+      if (options.refuse) return peer.send(JSON.stringify({ op: "error", code: options.refuse, message: "No." }));
       for (const text of snapshots()) peer.send(text);
       peer.send(JSON.stringify({ op: "subbed", keys: message.keys ?? [], absent: [], recovered: true }));
     },
@@ -106,6 +110,26 @@ test("a server that goes away is left and found again", async () => {
   server.peers.forEach((peer) => peer.close(1012));
   await until(() => states.join() === "live,stale,live", "live again");
   assert.deepEqual(server.got.at(-1).since, { gold: 7 });
+});
+
+test("a refused subscribe is told to its handler, and the rest is live", async () => {
+  const server = await store({ refuse: "too_many_keys" });
+  const { connection } = client({ url: server.url });
+  const told = [];
+  connection.watch(["gold"], {}, (message) => told.push(message));
+  await until(() => connection.state === "live", "live");
+  assert.deepEqual(told, [{ op: "error", code: "too_many_keys", message: "No." }]);
+});
+
+test("a subscribe that the stores could not serve is tried again", async () => {
+  const options = { refuse: "storage_unavailable", snapshots: () => [changeOf("snap", "gold", 7, "1.0")] };
+  const server = await store(options);
+  const { connection } = client({ url: server.url });
+  const values = [];
+  connection.watch(["gold"], {}, ({ value }) => value && values.push(value));
+  await until(() => connection.state === "offline", "the refusal");
+  options.refuse = null;
+  await until(() => values.length === 1, "the value");
 });
 
 test("ending one watch leaves the other's keys subscribed", async () => {

@@ -59,6 +59,12 @@ test("a broad watch learns at the end of a snapshot what was deleted meanwhile",
   ]);
 });
 
+test("a key whose deletion was told is not told as absent, too", () => {
+  const watch = new Subscription(["gold"]);
+  watch.take({ op: "del", key: "gold", rev: "4" });
+  assert.deepEqual(watch.settle({ keys: ["gold"], absent: ["gold"] }).map(({ op }) => op), ["ready"]);
+});
+
 test("an absent key is told as absent", () => {
   const watch = new Subscription(["later"]);
   assert.deepEqual(watch.settle({ keys: ["later"], absent: ["later"], recovered: false }), [
