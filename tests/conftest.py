@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from kvcast.embedded.functions import Functions
 from kvcast.storage.schema import migrate
 
 TOKEN = "the-admin-token-of-the-tests"
-_REPORTED = pytest.StashKey[list["Server"]]()
+_REPORTED = pytest.StashKey[Sequence["Server"]]()
 
 
 class Server:
@@ -124,12 +124,15 @@ def unique_key(request: pytest.FixtureRequest) -> Callable[..., str]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
-) -> Iterator[None]:
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show what the servers of a failed test said last."""
     report = yield
     if call.when == "call" and report.failed:
-        servers = list(item.stash.get(_REPORTED, []))
+        own: Sequence[Server] = item.stash.get(_REPORTED, ())
+        servers = [*own]
         shared = getattr(item, "funcargs", {}).get("app")
-        for server in [*servers, *([shared] if isinstance(shared, Server) else [])]:
+        if isinstance(shared, Server):
+            servers.append(shared)
+        for server in servers:
             report.sections.append((f"log of {server.url}", server.tail()))
     return report
