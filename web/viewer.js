@@ -51,15 +51,19 @@ function start(key) {
       showState(byId("state"), state, reason);
     },
   });
+  const showAge = () => {
+    if (shown) byId("age").textContent = ageText(connection.now() - Date.parse(shown.updatedAt));
+  };
+  setInterval(showAge, 250);
   connection.watch([key], {}, (change) => {
-    if (change.op === "snap" || change.op === "upd") showValue(change);
+    if (change.op === "snap" || change.op === "upd") {
+      showValue(change);
+      showAge();
+    }
     if (change.op === "absent") showNothing(key, ABSENT);
     if (change.op === "del") showNothing(key, DELETED);
     if (change.op === "error") byId("note").textContent = change.message;
   });
-  setInterval(() => {
-    if (shown) byId("age").textContent = ageText(connection.now() - Date.parse(shown.updatedAt));
-  }, 250);
 }
 
 const key = keyOfAddress();
