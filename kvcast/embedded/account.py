@@ -1,8 +1,9 @@
-"""As whom the stores run. Only root needs an answer: PostgreSQL refuses to be root."""
+"""As whom the stores run: as ourselves, but PostgreSQL refuses root, and initdb users without a name."""
 
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -24,25 +25,36 @@ def launch_command(account: Account, folder: Path, command: Sequence[str], death
 
 @cache
 def store_account() -> Account:
-    """`same` for ordinary users. For root: an ordinary user of a user namespace, else uid 65534.
+    """`same` for ordinary users. Else `mapped`, a user of a user namespace; for root `nobody` when refused.
 
     The namespace is better, because files keep their owner and closed folders stay reachable; the default
     seccomp profile of Docker forbids it.
     """
-    if os.geteuid() != 0:
+    root = os.geteuid() == 0
+    if not root and has_name(os.geteuid()):
         return "same"
     probe = launch_command("mapped", Path("/"), (), signal.SIGKILL)
-    return "mapped" if subprocess.run(probe, capture_output=True, check=False).returncode == 0 else "nobody"
+    if subprocess.run(probe, capture_output=True, check=False).returncode == 0:
+        return "mapped"
+    return "nobody" if root else "same"
+
+
+def has_name(user: int) -> bool:
+    try:
+        pwd.getpwuid(user)
+    except KeyError:
+        return False
+    return True
 
 
 def hand_over(folder: Path, account: Account) -> None:
     """Make `folder`, and all below it, belong to `account`."""
     if account == "same":
         return
-    owner = launch.NOBODY if account == "nobody" else 0
+    owner = launch.NOBODY if account == "nobody" else os.geteuid()
     if account == "nobody":
         folder.parent.chmod(0o711)  # so that it can pass through; what else lies there is closed by its own mode
     if folder.stat().st_uid == owner:
         return
     for path in (folder, *folder.rglob("*")):
-        os.chown(path, owner, owner, follow_symlinks=False)
+        os.chown(path, owner, -1, follow_symlinks=False)

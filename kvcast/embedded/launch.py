@@ -8,27 +8,32 @@ from __future__ import annotations
 
 import ctypes
 import os
+import pwd
 import sys
 from pathlib import Path
 
 NOBODY = 65534
-MAPPED_ID = 1000
 CLONE_NEWUSER = 0x10000000
 PR_SET_PDEATHSIG = 1
 
 
 def enter_user_namespace() -> None:
-    """Be an ordinary user to ourselves and root to the file system, as PostgreSQL refuses to run as root.
+    """Be a known ordinary user to ourselves, and who we were to the file system.
 
-    Raises OSError where the kernel or a sandbox forbids it.
+    PostgreSQL refuses to run as root, and initdb as a user without a name. Raises OSError where the kernel
+    or a sandbox forbids it.
     """
     libc = ctypes.CDLL(None, use_errno=True)
-    group = os.getgid()
+    user, group = os.geteuid(), os.getegid()
+    known = {entry.pw_uid for entry in pwd.getpwall()} - {0}
+    if not known:
+        raise FileNotFoundError("no ordinary user")
+    inside = NOBODY if NOBODY in known else min(known)
     if libc.unshare(CLONE_NEWUSER) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
     Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"{MAPPED_ID} 0 1")
-    Path("/proc/self/gid_map").write_text(f"{MAPPED_ID} {group} 1")
+    Path("/proc/self/uid_map").write_text(f"{inside} {user} 1")
+    Path("/proc/self/gid_map").write_text(f"{inside} {group} 1")
 
 
 def become(account: str) -> None:
