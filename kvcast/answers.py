@@ -1,16 +1,13 @@
-"""What the client sends and gets: Python objects for values, with the text as it was written beside them."""
+"""What the client gets: Python objects for values, with the text as it was written beside them."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
 
-from kvcast.errors import InvalidRequest, InvalidValue, KvcastError
-from kvcast.keys import parse_category, parse_key
+from kvcast.errors import KvcastError
+from kvcast.items import decode_value
 from kvcast.transport import ErrorBody, error_of
 
 T = TypeVar("T")
@@ -62,63 +59,6 @@ class Bucket(msgspec.Struct, frozen=True):
     low: float
     close: float
     count: int
-
-
-class Item(msgspec.Struct, frozen=True):
-    """One element of a batch; ttl in seconds."""
-
-    key: str
-    value: Any
-    category: str | None = None
-    ttl: float | None = None
-
-    @classmethod
-    def of(cls, item: Item | tuple[str, Any] | Mapping[str, Any]) -> Item:
-        """Raises InvalidRequest for what is no item."""
-        if isinstance(item, Item):
-            return item
-        try:
-            return cls(**item) if isinstance(item, Mapping) else cls(*item)
-        except TypeError as error:
-            raise InvalidRequest(f"{item!r} is no item ({error}); give (key, value), an Item or a dict.") from None
-
-
-def decode_value(raw: bytes) -> Any:
-    """A value as a Python object. Numbers that no float can hold become int or inf."""
-    try:
-        return msgspec.json.decode(raw)
-    except msgspec.ValidationError:
-        return json.loads(raw)
-
-
-def encode_value(value: Any) -> bytes:
-    """JSON text of a Python object; a msgspec.Raw stays as it is. Raises InvalidValue."""
-    try:
-        text = msgspec.json.encode(value)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise InvalidValue(f"The value cannot be written as JSON: {error}.") from None
-    if b"null" in text and _holds_nan(value):
-        raise InvalidValue("The value holds NaN or Infinity, which JSON does not have; send None or a string.")
-    return text
-
-
-def _holds_nan(value: Any) -> bool:
-    """msgspec would write null in silence."""
-    if isinstance(value, float):
-        return not math.isfinite(value)
-    if isinstance(value, Mapping):
-        return any(map(_holds_nan, value.values()))
-    return isinstance(value, list | tuple | set | frozenset) and any(map(_holds_nan, value))
-
-
-def encode_item(item: Item) -> bytes:
-    """The body of POST /add and one element of POST /batch. Raises InvalidKey or InvalidValue."""
-    members: dict[str, Any] = {"key": parse_key(item.key), "value": msgspec.Raw(encode_value(item.value))}
-    if item.category is not None:
-        members["category"] = parse_category(item.category)
-    if item.ttl is not None:
-        members["ttl"] = item.ttl
-    return msgspec.json.encode(members)
 
 
 class _Entry(msgspec.Struct, rename="camel"):
@@ -212,7 +152,7 @@ def decode_batch(answer: bytes) -> list[BatchResult]:
         BatchResult(
             found.key,
             found.rev,
-            error_of(found.error.code, found.error.message, detail=found.error.detail) if found.error else None,
+            error_of(found.error.code, found.error.message, 400, detail=found.error.detail) if found.error else None,
         )
         for found in decode_answer(answer, _Results).results
     ]

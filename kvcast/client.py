@@ -20,7 +20,6 @@ from kvcast.answers import (
     BatchResult,
     Bucket,
     Entry,
-    Item,
     Page,
     Tick,
     Written,
@@ -32,17 +31,18 @@ from kvcast.answers import (
     decode_listing,
     decode_mget,
     decode_ticks,
-    encode_item,
 )
 from kvcast.errors import KvcastError
+from kvcast.items import Item, encode_item, requests_of
 from kvcast.keys import parse_key
 from kvcast.transport import Transport
-from kvcast.watching import Notice, Watch
+from kvcast.updates import Notice, Update
+from kvcast.watching import Watch
 
-__all__ = ["BatchResult", "Bucket", "Client", "Entry", "Item", "KvcastError", "Notice", "Tick", "Watch", "Written"]
+__all__ = [
+    "Client", "Item", "Entry", "Written", "BatchResult", "Tick", "Bucket", "Watch", "Update", "Notice", "KvcastError",
+]
 
-BATCH_MAX_ITEMS = 1000
-BATCH_MAX_BYTES = 900_000  # the server takes 1 MiB
 MGET_MAX_KEYS = 100
 
 Moment = datetime | str | float
@@ -133,7 +133,7 @@ class Client:
         A refused item has its error in the result; the call raises only when a whole request is refused.
         """
         results: list[BatchResult] = []
-        for bodies in _requests(map(encode_item, map(Item.of, items))):
+        for bodies in requests_of(map(encode_item, map(Item.of, items))):
             results += self.send_batch(bodies, uuid.uuid4().hex)
         return results
 
@@ -253,17 +253,3 @@ class Client:
 
 def _moment(moment: Moment | None) -> str | float | None:
     return moment.astimezone(UTC).isoformat() if isinstance(moment, datetime) else moment
-
-
-def _requests(bodies: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """Cut encoded items into requests that the server takes."""
-    request: list[bytes] = []
-    size = 0
-    for body in bodies:
-        if request and (len(request) == BATCH_MAX_ITEMS or size + len(body) > BATCH_MAX_BYTES):
-            yield request
-            request, size = [], 0
-        request.append(body)
-        size += len(body) + 1
-    if request:
-        yield request

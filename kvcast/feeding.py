@@ -151,9 +151,8 @@ def send(
             if error.permanent:
                 raise
             attempt += 1
-            pause = (error.retry_after_seconds or 0) + full_jitter_seconds(
-                attempt, FIRST_WAIT_SECONDS, MOST_WAIT_SECONDS
-            )
+            jitter = full_jitter_seconds(attempt, FIRST_WAIT_SECONDS, MOST_WAIT_SECONDS)
+            pause = jitter + (error.retry_after_seconds or 0)
             if give_up_after_seconds is not None and clock() + pause > began + give_up_after_seconds:
                 raise GaveUp(f"{error.message} Given up after {clock() - began:.0f} s.") from None
             counts.retries += 1

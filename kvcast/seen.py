@@ -65,9 +65,10 @@ class Wanted(msgspec.Struct, frozen=True):
             options["max_rate"] = self.max_rate
         if seen.epoch is not None:
             options["epoch"] = seen.epoch
-        parts: list[dict[str, Any]] = []
-        for keys in _chunks(self.keys):
-            parts.append({"keys": keys, "since": {key: seen.revs[key] for key in keys if key in seen.revs}})
+        parts: list[dict[str, Any]] = [
+            {"keys": keys, "since": {key: seen.revs[key] for key in keys if key in seen.revs}}
+            for keys in _chunks(self.keys)
+        ]
         others = sorted(seen.revs.keys() - set(self.keys))
         complete = True
         for prefix in self.prefixes:

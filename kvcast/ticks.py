@@ -86,13 +86,17 @@ def parse_time(text: str) -> float:
     if _UNIX_TIME.fullmatch(text):
         number = float(text)
         return number / 1000 if abs(number) >= _UNIX_MILLISECONDS_FROM else number
-    for parse in (datetime.fromisoformat, lambda given: datetime.strptime(given, "%b %d %Y")):
+    for parse in (datetime.fromisoformat, _parse_american_date):
         try:
             found = parse(text)
             return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
         except (ValueError, OverflowError):
             continue
     raise InvalidRequest(f"{text!r} is no time; give ISO 8601, Unix seconds or milliseconds, or `Jan 31 2000`.")
+
+
+def _parse_american_date(text: str) -> datetime:
+    return datetime.strptime(f"{text} +0000", "%b %d %Y %z")
 
 
 def csv_value(text: str) -> bytes:
@@ -133,7 +137,7 @@ def read_ndjson(lines: Iterable[tuple[int, str]], options: Options, report: Repo
             time = str(line.time) if line.time is not None else None
             yield _tick(line.key, bytes(line.value), line.category, time, number, options)
         except (msgspec.DecodeError, RecursionError) as error:
-            report(number, f"{error}; send {{\"key\", \"value\", \"category\"?, \"time\"?}}.")
+            report(number, f'{error}; send {{"key", "value", "category"?, "time"?}}.')
         except InvalidRequest as error:
             report(number, error.message)
 

@@ -6,19 +6,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import Event
 from time import monotonic, time
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import msgspec
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from kvcast import messages
-from kvcast.answers import decode_value
 from kvcast.errors import Forbidden, InvalidRequest, KvcastError, TooManyRequests, Unauthorized, Unavailable
 from kvcast.keys import parse_category, parse_key, parse_prefix
 from kvcast.retries import full_jitter_seconds
 from kvcast.seen import Seen, Wanted
 from kvcast.transport import Transport, error_of, error_of_answer, unreachable
+from kvcast.updates import Frame, Notice, Update, decode_frame, update_of
 
 FIRST_WAIT_SECONDS = 0.5
 MOST_WAIT_SECONDS = 10.0
@@ -30,56 +30,6 @@ _CLOSE_ERRORS: dict[int, type[KvcastError]] = {
     messages.CLOSE_FORBIDDEN: Forbidden,
     messages.CLOSE_TOO_MANY: TooManyRequests,
 }
-
-
-class Update(msgspec.Struct, frozen=True):
-    """One change of one key.
-
-    raw: the JSON text exactly as it was written; deleted: the key is gone, and value is None;
-    snapshot: the value that was current when the watch began or resumed; updated_at: RFC 3339 in UTC.
-    """
-
-    key: str
-    value: Any
-    raw: bytes
-    rev: int
-    category: str | None = None
-    updated_at: str | None = None
-    deleted: bool = False
-    snapshot: bool = False
-
-
-class Notice(msgspec.Struct, frozen=True):
-    """What happened to the connection. gap: ticks of mode "every" were missed; absent: `keys` do not exist."""
-
-    kind: Literal["connected", "disconnected", "gap", "absent"]
-    message: str
-    keys: tuple[str, ...] = ()
-
-
-class _Frame(msgspec.Struct, rename="camel"):
-    op: str
-    key: str = ""
-    value: msgspec.Raw = msgspec.Raw(b"null")
-    rev: int = 0
-    updated_at: str | None = None
-    category: str | None = None
-    epoch: str = ""
-    absent: tuple[str, ...] = ()
-    recovered: bool = True
-    code: str = ""
-    message: str = ""
-    time: float | None = None
-
-
-_object = msgspec.json.Decoder(_Frame)
-_array = msgspec.json.Decoder(list[_Frame])
-
-
-def decode_frame(text: str | bytes) -> list[_Frame]:
-    """One object or an array of them."""
-    data = text.encode() if isinstance(text, str) else text
-    return _array.decode(data) if data.lstrip()[:1] == b"[" else [_object.decode(data)]
 
 
 class Watch:
@@ -184,11 +134,11 @@ class Watch:
             for frame in decode_frame(socket.recv(timeout=self._silence_seconds)):
                 if frame.op in ("snap", "upd", "del"):
                     if self._seen.newer(frame.key, frame.rev):
-                        yield _update(frame)
+                        yield update_of(frame)
                 else:
                     self._control(socket, frame)
 
-    def _control(self, socket: ClientConnection, frame: _Frame) -> None:
+    def _control(self, socket: ClientConnection, frame: Frame) -> None:
         if frame.time is not None:
             self.clock_ahead_seconds = frame.time - time()
         if frame.op == "hello":
@@ -222,17 +172,3 @@ class Watch:
         if isinstance(error, TimeoutError) and self._served:
             return Unavailable(f"Nothing was heard for {self._silence_seconds:g} s.")
         return unreachable(self._transport.url, error)
-
-
-def _update(frame: _Frame) -> Update:
-    raw = bytes(frame.value)
-    return Update(
-        frame.key,
-        decode_value(raw),
-        raw,
-        frame.rev,
-        frame.category,
-        frame.updated_at,
-        deleted=frame.op == "del",
-        snapshot=frame.op == "snap",
-    )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kvcast.client import Client
 
 DEFAULT_URL = "http://127.0.0.1:8000"
-RETRY_SECONDS = 2.0
+RETRY_SECONDS = 1.0
 
 
 class Login(msgspec.Struct, frozen=True):

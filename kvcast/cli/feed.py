@@ -153,7 +153,7 @@ def _ticks(arguments: argparse.Namespace, report: Report) -> Iterator[Tick]:
     if arguments.demo:
         yield from demo_ticks()
     while not arguments.demo:
-        with nullcontext(sys.stdin.buffer) if arguments.file == "-" else open(arguments.file, "rb") as stream:
+        with nullcontext(sys.stdin.buffer) if arguments.file == "-" else Path(arguments.file).open("rb") as stream:
             yield from _read(stream, arguments, options, report)
         if not arguments.loop:
             return

@@ -14,7 +14,8 @@ from kvcast.errors import KvcastError, NotFound
 
 if TYPE_CHECKING:
     from kvcast.client import Client
-    from kvcast.watching import Notice, Update, Watch
+    from kvcast.updates import Notice, Update
+    from kvcast.watching import Watch
 
 DEADLINE_SECONDS = 5.0
 SLOW_MILLISECONDS = 1000.0

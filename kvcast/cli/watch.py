@@ -13,7 +13,7 @@ from kvcast.cli.connection import connect, options
 from kvcast.cli.output import Colour, can_show, coloured, json_line, line, note, shown
 
 if TYPE_CHECKING:
-    from kvcast.watching import Notice, Update
+    from kvcast.updates import Notice, Update
 
 _ARROWS = {"up": "▲", "down": "▼", "equal": "=", "none": "·"}
 _ASCII_ARROWS = {"up": "^", "down": "v", "equal": "=", "none": "."}
