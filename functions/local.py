@@ -22,7 +22,11 @@ class Local:
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         if path == "/healthz/ready":
-            outcomes = {f"{n}.{probe}": said for n, app in self._apps.items() for probe, said in app.health.report().items()}
+            outcomes = {
+                f"{name}.{probe}": outcome
+                for name, app in self._apps.items()
+                for probe, outcome in app.health.report().items()
+            }
             return readiness(outcomes).to_wsgi(start_response, [])
         return self._choose(environ["REQUEST_METHOD"], path)(environ, start_response)
 
@@ -37,4 +41,6 @@ class Local:
 def create_app(settings: Settings | None = None) -> Local:
     """The composed WSGI app. Raises SettingsError, StorageUnavailable."""
     settings = settings or Settings.from_environment()
-    return Local({"write": write.create_app(settings), "read": read.create_app(settings), "push": push.create_app(settings)})
+    return Local(
+        {"write": write.create_app(settings), "read": read.create_app(settings), "push": push.create_app(settings)}
+    )

@@ -148,7 +148,7 @@ def _malformed(error: Exception, what: str, body: bytes) -> InvalidRequest:
     if isinstance(error, UnicodeDecodeError):
         return InvalidValue(f"The {what} is not UTF-8 (byte {error.start}); send JSON as UTF-8.")
     if isinstance(error, msgspec.ValidationError):
-        return InvalidRequest(f"{error}. Send {{\"key\", \"value\", \"category\"?, \"ttl\"?}}.")
+        return InvalidRequest(f'{error}. Send {{"key", "value", "category"?, "ttl"?}}.')
     if "surrogate" in str(error) or "truncated" in str(error):
         return InvalidValue(f"The {what} ends early or holds a lone surrogate: {error}.")
     if _NOT_A_NUMBER.search(_STRING.sub(b"", body)):

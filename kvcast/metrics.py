@@ -14,7 +14,7 @@ REQUEST_SECONDS = Histogram("kvcast_request_seconds", "From request to answer", 
 WRITES = Counter("kvcast_writes", "Committed changes of keys")
 COMMITS = Counter("kvcast_commits", "Group commits")
 COMMIT_SECONDS = Histogram("kvcast_commit_seconds", "One group commit", buckets=_SECONDS)
-GROUP_SIZE = Histogram("kvcast_group_size", "Writes in one group commit", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 512, 2048))
+GROUP_SIZE = Histogram("kvcast_group_size", "Writes in one group commit", buckets=(1, 2, 4, 8, 16, 32, 64, 512, 2048))
 PUBLISH_FAILURES = Counter("kvcast_publish_failures", "Changes that Redis did not take, left to the sweep")
 READS = Counter("kvcast_reads", "Values read, by where they were found", ["source"])
 CONNECTIONS = Gauge("kvcast_connections", "Open sockets and event streams", ["kind"], multiprocess_mode="livesum")

@@ -37,8 +37,8 @@ def create_app(settings: Settings | None = None) -> FunctionApp:
         ttl_seconds=settings.cache_ttl_seconds, window=settings.history_window, guard=settings.cured("guard"),
     )
     new_epoch = Event()
-    hub = Hub(epoch, lambda *gap: relay.fill_gap(*gap), guard=settings.cured("guard"))
-    relay = Relay(hub, pool, cache, settings, new_epoch)
+    hub = Hub(epoch, guard=settings.cured("guard"))
+    relay = Relay(hub, pool, cache, settings, on_new_epoch=new_epoch.set)
     report = WorkerReport("push", settings.redis_url, lambda: len(hub.viewers))
     flusher = Flusher(hub, report)
     drain = Drain(settings)

@@ -33,8 +33,8 @@ class Frame:
 
     @cached_property
     def sse(self) -> bytes:
-        id = b"id: %s-%d\n" % (self._epoch.encode(), self.change.rev) if self.change and self._epoch else b""
-        return id + b"data: " + self.payload + b"\n\n"
+        name = b"id: %s-%d\n" % (self._epoch.encode(), self.change.rev) if self.change and self._epoch else b""
+        return name + b"data: " + self.payload + b"\n\n"
 
     @cached_property
     def committed_at(self) -> float | None:

@@ -19,9 +19,9 @@ class Hub:
     guard=False hands on whatever comes; for tests.
     """
 
-    def __init__(self, epoch: str, on_gap: Callable[[str, int, int], None], *, guard: bool = True) -> None:
+    def __init__(self, epoch: str, *, guard: bool = True) -> None:
         self.epoch = epoch
-        self._on_gap = on_gap
+        self.on_gap: Callable[[str, int, int], object] = lambda key, after, until: None
         self._guard = guard
         self.viewers: dict[Viewer, None] = {}
         self._keys: dict[str, Watchers] = {}
@@ -118,7 +118,7 @@ class Hub:
         elif last is not None and change.prev > last and any(watch.every for watch in watchers.values()):
             self._filling[change.key] = (last, [frame])
             filling = self._filling[change.key]
-            self._on_gap(change.key, last, change.rev)
+            self.on_gap(change.key, last, change.rev)
         for viewer, watch in watchers.items():
             if viewer is not but and not (watch.every and filling is not None):
                 viewer.take(frame, watch)

@@ -6,6 +6,7 @@ import logging
 import random
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from threading import Event, Lock, Thread
 
 from kvcast.bus.cache import Cache
@@ -28,10 +29,13 @@ _log = logging.getLogger(__name__)
 
 
 class Relay:
-    """on_new_epoch: a backup was restored, so revs no longer compare; called once."""
+    """on_new_epoch: a backup was restored, so revs no longer compare."""
 
-    def __init__(self, hub: Hub, pool: Pool, cache: Cache, settings: Settings, on_new_epoch: Event) -> None:
+    def __init__(
+        self, hub: Hub, pool: Pool, cache: Cache, settings: Settings, on_new_epoch: Callable[[], object]
+    ) -> None:
         self._hub = hub
+        hub.on_gap = self.fill_gap
         self._pool = pool
         self._cache = cache
         self._settings = settings
@@ -112,7 +116,7 @@ class Relay:
         with self._sweeping:
             position, rows = sweeps.changed(self._pool, self._position)
             if position.epoch != self._position.epoch:
-                self._on_new_epoch.set()
+                self._on_new_epoch()
             unheard = self._unheard(rows)
             if unheard:
                 self._ended.wait(GRACE_SECONDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from simple_websocket import ConnectionClosed, Server
 
@@ -76,10 +77,8 @@ class Session:
         if not self._ws.connected:
             return
         CLOSED.labels(str(code)).inc()
-        try:
+        with suppress(OSError, ConnectionClosed):
             self._ws.close(code, reason)
-        except (OSError, ConnectionClosed):
-            pass
         self._ws.connected = False
         self._ws.event.set()
 
@@ -135,7 +134,7 @@ class Session:
         elif isinstance(message, Auth):
             if self._parts.keyring.find(message.token) is None:
                 self.close(CLOSE_UNAUTHORIZED, "the token is not known here")
-                raise ConnectionClosed()
+                raise ConnectionClosed
         elif isinstance(message, Unsubscribe):
             self._parts.unsubscribe(self.viewer, message)
         else:

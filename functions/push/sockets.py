@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket as stdlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import gevent
@@ -95,10 +96,8 @@ class ViewerSocket:
     def _break(self) -> None:
         if not self.broken:
             self.broken = True
-            try:
+            with suppress(OSError):
                 self._sock.shutdown(stdlib.SHUT_RDWR)  # wakes whoever waits in recv
-            except OSError:
-                pass
 
 
 def _nothing() -> None:

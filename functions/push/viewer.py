@@ -108,7 +108,9 @@ class Viewer:
         self._due.pop(key, None)
         self._floor.pop(key, None)
 
-    def collect(self, now: float, interval_of: Callable[[Frame], float], most: int = 500) -> tuple[list[Frame], float | None]:
+    def collect(
+        self, now: float, interval_of: Callable[[Frame], float], most: int = 500
+    ) -> tuple[list[Frame], float | None]:
         """(at most `most` frames to send now, when to ask again or None).
 
         `now` itself means that more wait already. What is handed out is no longer waiting here.

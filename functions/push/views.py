@@ -32,8 +32,8 @@ def install_routes(app: FunctionApp, parts: Parts, drain: Drain, report: WorkerR
         session = Session(parts, ws, request.environ["gunicorn.socket"], request.remote_addr or "")
         session.run(named, drain.opened, drain.closed)
 
-    sock.route("/ws", endpoint="ws")(lambda ws: serve(ws))
-    sock.route("/ws/<path:key>", endpoint="ws_key")(lambda ws, key: serve(ws, key))
+    sock.route("/ws", endpoint="ws")(serve)
+    sock.route("/ws/<path:key>", endpoint="ws_key")(serve)
     app.add_url_rule(
         "/sse", "sse", app.limit("read", app.settings.read_limit).decorate(lambda: open_stream(parts, report))
     )

@@ -69,7 +69,7 @@ class Lookup:
                 found |= {key: make_entry(change, source) for key, change in fetch(missing).items()}
         for entry in found.values():
             self._count(entry.headers[-1][1])
-        return {key: entry for key in keys if (entry := found.get(key)) is not None and _is_live(entry.change)}
+        return {key: found[key] for key in keys if key in found and _is_live(found[key].change)}
 
     def _many_from_cache(self, keys: list[str]) -> dict[str, Change]:
         try:

@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import Protocol
 
-from kvcast.errors import Conflict, InternalError, InvalidValue, KvcastError, Overloaded, OutcomeUnknown
+from kvcast.errors import Conflict, InternalError, InvalidValue, KvcastError, OutcomeUnknown, Overloaded
 from kvcast.messages import Change, Write
 from kvcast.metrics import COMMIT_SECONDS, COMMITS, GROUP_SIZE
 from kvcast.retries import with_retries
@@ -50,7 +50,7 @@ class Unit:
 
     def wait(self) -> list[Result]:
         if not self._done.wait(WAIT_SECONDS):
-            raise OutcomeUnknown("The commit is late, so its outcome is not known; repeat with the same Idempotency-Key.")
+            raise OutcomeUnknown("The commit is late: its outcome is not known; repeat with the same Idempotency-Key.")
         return self.results
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-import msgspec
-
 from kvcast.errors import InvalidRequest, KvcastError, PayloadTooLarge
 from kvcast.messages import Change, Write, decode_write, encode, split_batch
 from kvcast.storage import idempotency, writes
 from kvcast.storage.pool import Pool, Session
 from kvcast.storage.writes import Statements
 from kvcast.tokens import Token, require
-from kvcast.web import Answer, Environ, FunctionApp, json_answer
+from kvcast.web import Answer, Environ, FunctionApp
 from kvcast.web.answers import JSON
 from kvcast.web.requests import IDEMPOTENCY_KEY, etags, is_ndjson, key_in_path, query, read_body, require_json
 
@@ -103,7 +101,7 @@ class Views:
     def _conditional_write(self, environ: Environ, write: Write) -> Operation:
         none_match = etags(environ, "HTTP_IF_NONE_MATCH", weak_allowed=True)
         if none_match is not None and (none_match != "*" or "HTTP_IF_MATCH" in environ):
-            raise InvalidRequest("A write takes `If-None-Match: *` (create only) or `If-Match`, not another and not both.")
+            raise InvalidRequest("A write takes `If-None-Match: *` (create only) or `If-Match`, not both.")
         if none_match == "*":
             return lambda session: [writes.create(session, self._statements, write)]
         if "HTTP_IF_MATCH" in environ:
@@ -129,8 +127,8 @@ class Views:
         else:
             if not IDEMPOTENCY_KEY.fullmatch(name):
                 raise InvalidRequest("The Idempotency-Key is not 1 to 255 visible ASCII characters; send a UUID.")
-            id = f"{token.name}:{name}"
-            answer, repeated = idempotency.once(self._pool, id, _fingerprint(environ, body), call)
+            recorded = f"{token.name}:{name}"
+            answer, repeated = idempotency.once(self._pool, recorded, _fingerprint(environ, body), call)
         if changes:
             self._publisher.publish_and_wait(changes)
         return _raw(answer.encode(), [("Idempotency-Replayed", "true")] if repeated else [])
@@ -148,7 +146,7 @@ def _revs(environ: Environ) -> list[int] | None:
 
 def _fingerprint(environ: Environ, body: bytes) -> str:
     parts = [
-        environ[name] if name in environ else ""
+        environ.get(name, "")
         for name in ("REQUEST_METHOD", "PATH_INFO", "HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH")
     ]
     return hashlib.sha256("\n".join(parts).encode() + b"\n" + body).hexdigest()

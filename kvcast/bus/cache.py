@@ -110,7 +110,7 @@ class Cache:
 
     def _pipelined(self, calls: list[tuple[Change, int, str]]) -> list[int]:
         assert self._digest is not None
-        pipeline = self._client.pipeline(transaction=False)
+        pipeline: Any = self._client.pipeline(transaction=False)
         for change, ttl_ms, channel in calls:
             pipeline.execute_command(
                 "EVALSHA", self._digest, 2, self._hash(change.key), self._stream(change.key),

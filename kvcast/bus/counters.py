@@ -8,6 +8,7 @@ goes on limiting by its own count.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from threading import Event, Thread
 from typing import Any
 
@@ -17,6 +18,7 @@ from limits.storage import Storage
 from kvcast.bus.connection import Breaker, open_redis
 from kvcast.errors import BusUnavailable
 
+STORAGE_URI = "kvcast://"  # what makes `limits` choose SharedCounters
 SYNC_SECONDS = 0.1
 _MOST_ENTRIES = 50_000
 # the total of all workers and what is left of the window, whose length the first one sets
@@ -39,7 +41,7 @@ class _Window:
 class SharedCounters(Storage):
     """Fixed windows. redis_url: where totals are shared; empty keeps them in this process."""
 
-    STORAGE_SCHEME = ["kvcast"]
+    STORAGE_SCHEME = ["kvcast"]  # noqa: RUF012  (limits declares it so)
     base_exceptions = redis.RedisError
 
     def __init__(self, uri: str | None = None, wrap_exceptions: bool = False, redis_url: str = "", **_: Any) -> None:
@@ -92,10 +94,8 @@ class SharedCounters(Storage):
         while not self._ended.wait(SYNC_SECONDS):
             due = [(key, window, window.unsent) for key, window in list(self._windows.items()) if window.unsent]
             if due:
-                try:
+                with suppress(BusUnavailable):  # counted here all the same; what is unsent goes with the next try
                     self._sync(due)
-                except BusUnavailable:
-                    pass  # counted here all the same; what is unsent goes with the next try
 
     def _sync(self, due: list[tuple[str, _Window, int]]) -> None:
         now = time.time()

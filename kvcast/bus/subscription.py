@@ -11,6 +11,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Event, Thread
 from typing import Any
 
@@ -57,7 +58,7 @@ class Subscription:
     def _listen_for_ever(self) -> None:
         attempt = 0
         while not self._ended.is_set():
-            pubsub = self._client.pubsub()
+            pubsub: Any = self._client.pubsub()  # type: ignore[no-untyped-call]
             try:
                 pubsub.subscribe(self._channel, self._own)
                 for _ in range(2):  # both confirmations: from here on nothing is missed
@@ -98,14 +99,10 @@ class Subscription:
     def _beat_for_ever(self) -> None:
         while not self._ended.wait(HEARTBEAT_SECONDS):
             if self.up:
-                try:
+                with suppress(redis.RedisError):  # the silence says it
                     self._client.publish(self._own, b"")
-                except redis.RedisError:
-                    pass  # the silence says it
 
 
 def _close(pubsub: Any) -> None:
-    try:
+    with suppress(redis.RedisError, OSError):
         pubsub.close()
-    except (redis.RedisError, OSError):
-        pass

@@ -69,7 +69,7 @@ class WorkerReport:
             raw = self._client.hgetall(_KEY)
         now = time.time()
         reports = []
-        for name, text in raw.items():  # type: ignore[union-attr]
+        for name, text in raw.items():
             report = msgspec.json.decode(text, type=Report)
             if now - report.at < _STALE_SECONDS:
                 reports.append(report)

@@ -12,8 +12,8 @@ from kvcast.errors import Conflict
 from kvcast.storage.pool import Pool, Session
 
 
-def once(pool: Pool, id: str, fingerprint: str, call: Callable[[Session], str]) -> tuple[str, bool]:
-    """Run `call` in a transaction unless `id` was recorded; return (answer, whether it was repeated).
+def once(pool: Pool, name: str, fingerprint: str, call: Callable[[Session], str]) -> tuple[str, bool]:
+    """Run `call` in a transaction unless `name` was recorded; return (answer, whether it was repeated).
 
     fingerprint: digest of the request. Raises Conflict when the id was used for another request.
     """
@@ -21,11 +21,11 @@ def once(pool: Pool, id: str, fingerprint: str, call: Callable[[Session], str]) 
         fresh = session.run(
             "INSERT INTO idempotency (id, fingerprint) VALUES (:id, :fingerprint) "
             "ON CONFLICT (id) DO NOTHING RETURNING id",
-            id=id,
+            id=name,
             fingerprint=fingerprint,
         )
         if not fresh:
-            held, answer = session.run("SELECT fingerprint, answer FROM idempotency WHERE id = :id", id=id)[0]
+            held, answer = session.run("SELECT fingerprint, answer FROM idempotency WHERE id = :id", id=name)[0]
             if held != fingerprint:
                 raise Conflict(
                     "This Idempotency-Key was used for another request; use a new one for each request.",
@@ -33,5 +33,5 @@ def once(pool: Pool, id: str, fingerprint: str, call: Callable[[Session], str]) 
                 )
             return str(answer), True
         answer = call(session)
-        session.run("UPDATE idempotency SET answer = :answer WHERE id = :id", id=id, answer=answer)
+        session.run("UPDATE idempotency SET answer = :answer WHERE id = :id", id=name, answer=answer)
         return answer, False

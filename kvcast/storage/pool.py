@@ -7,16 +7,16 @@ server itself reported; after anything else it is closed.
 
 from __future__ import annotations
 
+import _socket
 import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Lock, Semaphore
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import _socket
 from pg8000.exceptions import DatabaseError
 from pg8000.native import Connection, PreparedStatement
 
@@ -41,7 +41,7 @@ def connect_arguments(url: str) -> dict[str, Any]:
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     unknown = set(query) - {"host", "port", "sslmode", "sslrootcert", "application_name"}
     if unknown:
-        raise SettingsError(f"DATABASE_URL: unknown parameter {sorted(unknown)[0]!r}; use host, port, sslmode, sslrootcert.")
+        raise SettingsError(f"DATABASE_URL: unknown parameter {min(unknown)!r}; use host, port, sslmode, sslrootcert.")
     host = query.get("host") or parts.hostname or "localhost"
     port = int(query.get("port") or parts.port or 5432)
     arguments: dict[str, Any] = {
@@ -106,10 +106,8 @@ class Session:
         return statement.run(**parameters) or []
 
     def close(self) -> None:
-        try:
+        with suppress(Exception):  # it is being thrown away: whatever state it is in does not matter
             self._connection.close()
-        except Exception:  # it is being thrown away: whatever state it is in does not matter
-            pass
 
     def server_hung_up(self) -> bool:
         """Whether an idle connection has been ended by the server, without waiting."""
@@ -226,7 +224,7 @@ def translated(error: DatabaseError) -> KvcastError:
     """What a server's error means to a caller."""
     state = sqlstate(error)
     if state.startswith(_CONNECTION_ENDED):
-        return OutcomeUnknown(f"PostgreSQL ended the connection ({_reason(error)}), so the outcome is not known; repeat.")
+        return OutcomeUnknown(f"PostgreSQL ended the connection ({_reason(error)}): the outcome is not known; repeat.")
     if state.startswith(_NOT_APPLIED):
         return StorageUnavailable(f"PostgreSQL refused for now ({_reason(error)}); nothing was applied, try again.")
     return InternalError(f"PostgreSQL refused the statement ({_reason(error)}); this is a fault of kvcast, report it.")

@@ -193,6 +193,5 @@ def _conflict(session: Session, key: str, message: str) -> PreconditionFailed:
     current = change(rows[0]) if rows else None
     if current is None or current.value is None:
         return PreconditionFailed(f"{message} (It does not exist now.)", detail={"current": None})
-    return PreconditionFailed(
-        message, detail={"current": {"rev": current.rev, "value": current.value.decode(), "updatedAt": current.updated_at}}
-    )
+    known = {"rev": current.rev, "value": current.value.decode(), "updatedAt": current.updated_at}
+    return PreconditionFailed(message, detail={"current": known})

@@ -20,6 +20,7 @@ from kvcast.web.health import Health
 from kvcast.web.limiting import Limit, from_exceeded, install_limiter
 from kvcast.web.observing import Observer, set_up_logging
 
+
 class FunctionApp(Flask):
     """A function. `shared_limits` counts its calls over all workers, through Redis."""
 

@@ -13,12 +13,10 @@ from flask_limiter import Limiter
 from flask_limiter.errors import RateLimitExceeded
 from limits.strategies import FixedWindowRateLimiter
 
-from kvcast.bus.counters import SharedCounters
+from kvcast.bus.counters import STORAGE_URI
 from kvcast.errors import TooManyRequests, Unauthorized
 from kvcast.tokens import Keyring
 from kvcast.web.answers import Environ, Headers
-
-_SCHEME = SharedCounters.STORAGE_SCHEME[0]
 
 
 class Limit:
@@ -52,7 +50,7 @@ class Limit:
     def decorate(self, view: Callable[..., Any]) -> Callable[..., Any]:
         """The same limit on a Flask view."""
         shared = self._limiter.shared_limit(self.rate, scope=self.scope, key_func=lambda: self.client(request.environ))
-        return shared(view)  # type: ignore[no-any-return]
+        return shared(view)
 
 
 def install_limiter(app: Flask, *, redis_url: str) -> Limiter:
@@ -60,7 +58,7 @@ def install_limiter(app: Flask, *, redis_url: str) -> Limiter:
     limiter = Limiter(
         key_func=lambda: f"address:{request.remote_addr}",
         app=app,
-        storage_uri=f"{_SCHEME}://",
+        storage_uri=STORAGE_URI,
         storage_options={"redis_url": redis_url},
         strategy="fixed-window",
     )

@@ -40,7 +40,7 @@ def read_body(environ: Environ, most_bytes: int, timeout_seconds: float) -> byte
     length = environ.get("CONTENT_LENGTH") or ""
     if length.isdigit() and int(length) > most_bytes:
         raise _too_large(most_bytes)
-    late = InvalidRequest(f"The body took longer than {timeout_seconds:g} s to arrive; send it faster.", code="slow_body")
+    late = InvalidRequest(f"The body took over {timeout_seconds:g} s to arrive; send it faster.", code="slow_body")
     with Timeout(timeout_seconds, late):
         try:
             body: bytes = environ["wsgi.input"].read(int(length) if length.isdigit() else most_bytes + 1)
@@ -110,7 +110,7 @@ def min_rev(parameters: dict[str, list[str]]) -> int:
     return whole_number(parameters, "min_rev", 0, 0, MESSAGE_MAX_REV)
 
 
-def etags(environ: Environ, header: str, *, weak_allowed: bool) -> list[int] | None | str:
+def etags(environ: Environ, header: str, *, weak_allowed: bool) -> list[int] | str | None:
     """The revs of an If-Match or If-None-Match header: a list, "*", or None where there is no header.
 
     An ETag that is not ours matches nothing, and so is left out. Raises InvalidRequest when it is malformed.

@@ -1,0 +1,55 @@
+"""The tree keeps the shape that docs/adding-a-function.md and CONTRIBUTING.md describe."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/__init__.py"))
+ELSEWHERE = {"browser", "chart", "checker", "cluster", "contracts", "faults", "web", "wire"}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_has_all_that_it_needs(name: str) -> None:
+    assert "def create_app(" in (ROOT / "functions" / name / "__init__.py").read_text()
+    assert f"{name}.create_app(" in (ROOT / "functions/local.py").read_text(), "functions/local.py does not serve it"
+    assert list((ROOT / "tests/functions" / name).glob("test_*.py")), f"tests/functions/{name} has no tests"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    contracts = project["tool"]["importlinter"]["contracts"]
+    assert any(f"functions.{name}" in contract.get("modules", []) for contract in contracts), "no import contract"
+
+
+def test_tests_mirror_the_source() -> None:
+    """tests/a/test_b.py tests kvcast/a/b.py, or functions/... below tests/functions."""
+    stray = []
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        place = path.relative_to(ROOT / "tests")
+        if place.parts[0] in ELSEWHERE or len(place.parts) == 1:
+            continue
+        name = path.stem.removeprefix("test_")
+        home = ROOT / place.parent if place.parts[0] == "functions" else ROOT / "kvcast" / place.parent
+        if not any(module.stem in name for module in home.rglob("*.py") if module.stem != "__init__"):
+            stray.append(str(place))
+    assert not stray, f"these mirror no module: {stray}"
+
+
+def test_every_route_is_described() -> None:
+    document = msgspec.json.decode((ROOT / "functions/read/openapi.json").read_bytes())
+    for path in ("/add", "/batch", "/keys/{key}", "/get/{key}", "/mget", "/keys", "/history/{key}", "/stats", "/sse"):
+        assert path in document["paths"], path
+
+
+def test_importing_opens_no_connection() -> None:
+    code = (
+        "import socket\n"
+        "def refuse(*_): raise AssertionError('a connection was opened by an import')\n"
+        "socket.socket.connect = refuse\n"
+        "import functions.write, functions.read, functions.push, functions.local, kvcast.cli, kvcast.up\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)
