@@ -239,5 +239,5 @@ def decode_client_frame(frame: str) -> list[ClientMessage]:
 
 
 def server_frame(op: str, **members: Any) -> bytes:
-    """A frame that carries no value: hello, subbed, hb, pong, error."""
+    """A frame that carries no value: hello, subbed, hb, error."""
     return encode({"op": op, **members})

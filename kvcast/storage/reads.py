@@ -8,7 +8,7 @@ from typing import Any
 from kvcast.keys import after_prefix
 from kvcast.messages import Change
 from kvcast.storage.pool import Pool, Rows
-from kvcast.storage.rows import change, columns
+from kvcast.storage.rows import change, columns, text_array
 
 _LIVE = "NOT deleted AND (expires_at IS NULL OR expires_at > now())"
 LATEST = f"SELECT {columns()} FROM kv WHERE key = ANY(:keys::text[])"
@@ -41,7 +41,7 @@ _BUCKETS = f"""
 
 def latest(pool: Pool, keys: Sequence[str]) -> dict[str, Change]:
     """The row of each key that has one, tombstones included."""
-    return {row[0]: change(row) for row in pool.run(LATEST, keys=list(keys))}
+    return {row[0]: change(row) for row in pool.run(LATEST, keys=text_array(keys))}
 
 
 def page(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from kvcast.messages import Change
@@ -33,3 +34,14 @@ def change(row: list[Any]) -> Change:
         updated_at=updated_at,
         expires_ms=expires_ms,
     )
+
+
+def text_array(items: Iterable[str | None]) -> str:
+    """A text[] literal with every element quoted.
+
+    pg8000 quotes only where it sees a need, and leaves `null` bare, which PostgreSQL reads as NULL in any case.
+    """
+    quoted = (
+        "NULL" if item is None else '"' + item.replace("\\", "\\\\").replace('"', '\\"') + '"' for item in items
+    )
+    return "{" + ",".join(quoted) + "}"

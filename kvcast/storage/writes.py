@@ -12,7 +12,7 @@ from kvcast.errors import KeyNotFound, PreconditionFailed
 from kvcast.messages import Change, Write
 from kvcast.storage.pool import Pool, Rows, Session
 from kvcast.storage.reads import LATEST
-from kvcast.storage.rows import change, columns
+from kvcast.storage.rows import change, columns, text_array
 
 _EXPIRES = "clock_timestamp() + ttl * interval '1 second'"
 _LIVE = "NOT held.deleted AND (held.expires_at IS NULL OR held.expires_at > clock_timestamp())"
@@ -109,9 +109,9 @@ def _repeat(history: bool) -> str:
 def _run_many(session: Session, sql: str, writes: Sequence[Write]) -> Rows:
     return session.run(
         sql,
-        keys=[write.key for write in writes],
-        values=[write.value for write in writes],
-        categories=[write.category for write in writes],
+        keys=text_array(write.key for write in writes),
+        values=text_array(write.value for write in writes),
+        categories=text_array(write.category for write in writes),
         ttls=[write.ttl for write in writes],
     )
 
@@ -189,7 +189,7 @@ def expire(session: Session, statements: Statements, most: int) -> list[Change]:
 
 
 def _conflict(session: Session, key: str, message: str) -> PreconditionFailed:
-    rows = session.run(LATEST, keys=[key])
+    rows = session.run(LATEST, keys=text_array([key]))
     current = change(rows[0]) if rows else None
     if current is None or current.value is None:
         return PreconditionFailed(f"{message} (It does not exist now.)", detail={"current": None})
