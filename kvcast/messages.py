@@ -106,7 +106,8 @@ class Write(msgspec.Struct, frozen=True):
 
 _FORBIDDEN_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _NOT_A_NUMBER = re.compile(rb"NaN|Infinity")
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+# Takes a string that never ends too: to fail there and look again at each quote inside it would take for ever.
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _add_decoder = msgspec.json.Decoder(Add)
 _raw_list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 
