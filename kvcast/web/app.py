@@ -57,7 +57,10 @@ class FunctionApp(Flask):
             return endpoint(request.environ).to_response()
 
         name = f"{method} {rule}"
-        self.add_url_rule(rule, name, limit.decorate(view) if limit else view, methods=[method])
+        view.__qualname__ = name  # Flask-Limiter adds up the limits of views whose names are the same
+        self.add_url_rule(
+            rule, name, limit.decorate(view) if limit else view, methods=[method], provide_automatic_options=False
+        )
         if fast is not None and limit is not None:
             self._fast.add(method, fast, rule, endpoint, limit)
 
