@@ -140,11 +140,12 @@ def _time(parameters: dict[str, list[str]], name: str) -> str | None:
             moment = datetime.fromtimestamp(float(text), UTC)
         else:
             moment = datetime.fromisoformat(text.replace(" ", "+"))  # a + that was not percent-encoded
+        moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)  # PostgreSQL knows no offset above 16 h
     except (ValueError, OverflowError, OSError):
         raise InvalidRequest(
             f"The parameter {name} is {text!r}; give a time such as 2026-01-31T12:00:00Z, or Unix seconds."
         ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
+    return moment.isoformat()
 
 
 def _encode_cursor(item: str | Change) -> str:
