@@ -6,6 +6,7 @@ import re
 from urllib.parse import parse_qsl
 
 from gevent import Timeout
+from gunicorn.http.errors import ParseException
 
 from kvcast.errors import InvalidKey, InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 from kvcast.keys import parse_key
@@ -46,6 +47,8 @@ def read_body(environ: Environ, most_bytes: int, timeout_seconds: float) -> byte
             body: bytes = environ["wsgi.input"].read(int(length) if length.isdigit() else most_bytes + 1)
         except OSError as error:
             raise InvalidRequest(f"The body ended early ({error}); send all of it.") from None
+        except ParseException as error:
+            raise InvalidRequest(f"The body is not chunked as HTTP asks for ({error}); send it anew.") from None
     if len(body) > most_bytes:
         raise _too_large(most_bytes)
     if length.isdigit() and len(body) < int(length):
