@@ -16,6 +16,7 @@ from kvcast.config import Settings
 from kvcast.embedded import FUNCTIONS_ROLE, Stores
 from kvcast.embedded.functions import Functions
 from kvcast.storage.schema import migrate
+from tests.databases import Database
 
 TOKEN = "the-admin-token-of-the-tests"
 _REPORTED = pytest.StashKey[Sequence["Server"]]()
@@ -87,13 +88,22 @@ def stores(no_settings_from_outside: None) -> Iterator[Stores]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture
+def database(stores: Stores) -> Iterator[Database]:
+    """A database of the test's own."""
+    with Database(stores) as database:
+        yield database
+
+
 @pytest.fixture(scope="session")
 def app(stores: Stores) -> Iterator[Server]:
     """The three functions as one app, shared by all tests: use keys of your own."""
     server = Server(stores, "local", {})
-    server.start()
-    yield server
-    server.close()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
 
 
 @pytest.fixture
