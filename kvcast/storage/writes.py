@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from kvcast.errors import KeyNotFound, PreconditionFailed
 from kvcast.messages import Change, Write
 from kvcast.storage.pool import Pool, Rows, Session
@@ -127,18 +129,32 @@ def split_repeats(writes: Sequence[Write]) -> tuple[list[int], list[int]]:
     return first, later
 
 
+def carry_categories(writes: Sequence[Write]) -> list[Write]:
+    """Each write without a category takes the last one that an earlier write of its key named."""
+    given: dict[str, str] = {}
+    carried = []
+    for write in writes:
+        if write.category is not None:
+            given[write.key] = write.category
+        elif write.key in given:
+            write = msgspec.structs.replace(write, category=given[write.key])  # noqa: PLW2901
+        carried.append(write)
+    return carried
+
+
 def write_all(session: Session, statements: Statements, writes: Sequence[Write]) -> list[Change]:
     """Apply `writes` in order; one upsert cannot touch a row twice, so repeats follow in a second statement.
 
     Returns one change a write, in the same order. Where a key repeats, the session must be in a transaction.
     """
     first, later = split_repeats(writes)
+    carried = carry_categories(writes) if later else writes
     by_key = {row[0]: row for row in _run_many(session, statements.upsert, [writes[i] for i in first])}
     changes: list[Change | None] = [None] * len(writes)
     for index in first:
         changes[index] = change(by_key[writes[index].key])
     if later:
-        rows = _run_many(session, statements.repeat, [writes[i] for i in later])
+        rows = _run_many(session, statements.repeat, [carried[i] for i in later])
         for index, row in zip(later, rows, strict=True):
             changes[index] = change(row)
     return [made for made in changes if made is not None]
