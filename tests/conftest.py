@@ -16,6 +16,7 @@ from kvcast.config import Settings
 from kvcast.embedded import FUNCTIONS_ROLE, Stores
 from kvcast.embedded.functions import Functions
 from kvcast.storage.schema import migrate
+from tests.databases import Database
 
 TOKEN = "the-admin-token-of-the-tests"
 _REPORTED = pytest.StashKey[Sequence["Server"]]()
@@ -85,6 +86,13 @@ def stores(no_settings_from_outside: None) -> Iterator[Stores]:
         migrate(stores.migration_url, functions_role=FUNCTIONS_ROLE)
         yield stores
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def database(stores: Stores) -> Iterator[Database]:
+    """A database of the test's own."""
+    with Database(stores) as database:
+        yield database
 
 
 @pytest.fixture(scope="session")

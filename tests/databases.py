@@ -1,0 +1,90 @@
+"""A database of a test's own in the shared PostgreSQL: its own schema and epoch, so its own world in Redis too."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+import redis
+from pg8000.native import Connection
+
+from kvcast.bus.cache import Cache
+from kvcast.bus.connection import open_redis
+from kvcast.embedded import FUNCTIONS_ROLE, Stores
+from kvcast.messages import Change, Write
+from kvcast.storage import reads
+from kvcast.storage.pool import Pool, Session, connect
+from kvcast.storage.schema import migrate
+from kvcast.storage.writes import Statements, commit_all
+
+
+class Database:
+    """urls: as a function takes them. Pools and sessions that it hands out are closed with it."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._name = f"test_{uuid.uuid4().hex[:12]}"
+        self.database_url = stores.database_url.replace("/kvcast?", f"/{self._name}?")
+        self.owner_url = stores.migration_url.replace("/kvcast?", f"/{self._name}?")
+        self.redis_url = stores.redis_url
+        self.redis: redis.Redis = open_redis(stores.redis_url)
+        self.statements = Statements(history=True)
+        self._closing: list[Pool | Session] = []
+
+    def __enter__(self) -> Self:
+        self._administer(f"CREATE DATABASE {self._name}")
+        migrate(self.owner_url, functions_role=FUNCTIONS_ROLE)
+        self.own = self.pool()
+        self.epoch = reads.epoch(self.own)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for one in self._closing:
+            one.close()
+        self.redis.close()
+        self._administer(f"DROP DATABASE {self._name} WITH (FORCE)")
+
+    def _administer(self, statement: str) -> None:
+        connection = connect(self._stores.migration_url, statement_timeout_seconds=30)
+        try:
+            connection.run(statement)
+        finally:
+            connection.close()
+
+    def environment(self) -> dict[str, str]:
+        return {"DATABASE_URL": self.database_url, "REDIS_URL": self.redis_url}
+
+    def pool(self, size: int = 8, url: str | None = None) -> Pool:
+        pool = Pool(url or self.database_url, size)
+        self._closing.append(pool)
+        return pool
+
+    def session(self) -> Session:
+        """A connection that the test holds: to leave a transaction open, or to hold a lock."""
+        session = Session(connect(self.database_url))
+        self._closing.append(session)
+        return session
+
+    def cache(self, *, guard: bool = True, window: int = 1000) -> Cache:
+        return Cache(self.redis, self.epoch, ttl_seconds=3600, window=window, guard=guard)
+
+    def commit(self, *writes: Write) -> list[Change]:
+        """What a process leaves behind that dies between commit and publish."""
+        return commit_all(self.own, self.statements, writes)
+
+    def as_owner(self, statement: str) -> None:
+        connection = connect(self.owner_url)
+        try:
+            connection.run(statement)
+        finally:
+            connection.close()
+
+    def row(self, key: str) -> Change | None:
+        return reads.latest(self.own, [key]).get(key)
+
+    def ticks(self, key: str) -> Sequence[Change]:
+        return reads.ticks_after(self.own, key, 0, 1_000_000)

@@ -1,0 +1,35 @@
+"""Waiting for what another process does: asked again and again until a deadline, never slept for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+POLL_SECONDS = 0.01
+
+
+def eventually(check: Callable[[], T], within: float = 5.0) -> T:
+    """The first true answer of `check`. An AssertionError of it counts as no; after `within` seconds it is raised."""
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            answer = check()
+            if answer:
+                return answer
+            failure = AssertionError(f"{answer!r} after {within:g} s")
+        except AssertionError as error:
+            failure = error
+        if time.monotonic() > deadline:
+            raise failure
+        time.sleep(POLL_SECONDS)
+
+
+def never_within(check: Callable[[], object], seconds: float) -> bool:
+    """Whether `check` stayed false until `seconds` were over."""
+    try:
+        eventually(check, seconds)
+    except AssertionError:
+        return True
+    return False
