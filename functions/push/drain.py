@@ -14,6 +14,7 @@ import gevent
 
 from kvcast.config import Settings
 from kvcast.draining import draining, on_drain
+from kvcast.loops import start_loop
 from kvcast.messages import CLOSE_RESTART
 
 from functions.push.frames import control_frame
@@ -28,7 +29,7 @@ class Drain:
     def start(self) -> None:
         if self._settings.cured("drain"):
             on_drain(self.begin)
-        gevent.spawn(self._beat_for_ever)
+        start_loop("heartbeat", self._beat_for_ever)
 
     def opened(self, session: Session) -> None:
         self._sessions[session] = None

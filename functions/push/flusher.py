@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import time
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ import gevent
 from gevent.event import Event
 
 from kvcast.bus.workers import WorkerReport
+from kvcast.loops import start_loop
 from kvcast.metrics import DELIVERIES, DELIVERY_SECONDS
 
 from functions.push.frames import Frame
@@ -21,6 +23,7 @@ from functions.push.hub import Hub
 from functions.push.sockets import ViewerSocket
 from functions.push.viewer import Viewer
 
+_log = logging.getLogger(__name__)
 _TURN = 200  # viewers served before others may run
 
 
@@ -36,7 +39,7 @@ class Flusher:
         self._awake = Event()
 
     def start(self) -> None:
-        gevent.spawn(self._run_for_ever)
+        start_loop("flusher", self._run_for_ever)
 
     def attach(self, viewer: Viewer, socket: ViewerSocket, on_overflow: Callable[[], None]) -> None:
         """Serve `viewer` through `socket` from now on."""
@@ -61,7 +64,11 @@ class Flusher:
             self._wake_due()
             batch, self._ready = self._ready, {}
             for number, viewer in enumerate(batch, 1):
-                self._flush(viewer)
+                try:
+                    self._flush(viewer)
+                except Exception:  # one viewer must not end the service of the others
+                    _log.exception("A viewer could not be served for a reason that nobody foresaw")
+                    self.detach(viewer)
                 if number % _TURN == 0:
                     gevent.sleep(0)
             gevent.sleep(0)

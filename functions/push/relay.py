@@ -7,12 +7,13 @@ import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from threading import Event, Lock, Thread
+from threading import Event, Lock
 
 from kvcast.bus.cache import Cache
 from kvcast.bus.subscription import Subscription
 from kvcast.config import Settings
 from kvcast.errors import BusUnavailable, KvcastError
+from kvcast.loops import start_loop
 from kvcast.messages import decode_record
 from kvcast.metrics import GAPS, RESYNCS, SWEEP_FAILURES, SWEEP_REPAIRS
 from kvcast.retries import may_repeat_reading, with_retries
@@ -51,7 +52,7 @@ class Relay:
     def start(self) -> None:
         self._subscription.start()
         if self._settings.cured("sweep"):
-            Thread(target=self._sweep_for_ever, daemon=True, name="sweep").start()
+            start_loop("sweep", self._sweep_for_ever)
 
     def stop(self) -> None:
         self._ended.set()
@@ -68,7 +69,7 @@ class Relay:
 
     def fill_gap(self, key: str, after: int, until: int) -> None:
         """Fetch the ticks between two revs, in the background."""
-        Thread(target=self._fill_gap, args=(key, after, until), daemon=True, name="gap").start()
+        start_loop("gap", lambda: self._fill_gap(key, after, until))
 
     def _fill_gap(self, key: str, after: int, until: int) -> None:
         ticks = []
@@ -83,7 +84,7 @@ class Relay:
 
     def _resync_soon(self) -> None:
         if self._settings.cured("resync"):
-            Thread(target=self._resync, daemon=True, name="resync").start()
+            start_loop("resync", self._resync)
 
     def _resync(self) -> None:
         """Re-read every watched key: what was published while nobody listened is lost."""

@@ -32,7 +32,9 @@ def create_app(settings: Settings | None = None) -> FunctionApp:
     report = WorkerReport("write", settings.redis_url)
     publisher = Publisher(cache, report, enabled=settings.cured("publish"))
     housekeeping = Housekeeping(pool, statements, publisher, settings)
-    committer = Committer(pool, statements, publisher, queue_max=settings.queue_max_items, room=housekeeping)
+    # connections of its own, so that callers with transactions of theirs cannot hold up the group commit
+    own_pool = Pool(settings.database_url, 2, discard=settings.cured("discard"))
+    committer = Committer(own_pool, statements, publisher, queue_max=settings.queue_max_items, room=housekeeping)
     app.health.probe("postgresql", lambda: pool.run("SELECT 1"))
     app.health.probe("redis", cache.ping)
     Views(app, pool, statements, committer, publisher).install()

@@ -10,10 +10,11 @@ import logging
 import time
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
-from threading import Event, Thread
+from threading import Event
 from typing import Protocol
 
 from kvcast.errors import Conflict, InternalError, InvalidValue, KvcastError, OutcomeUnknown, Overloaded
+from kvcast.loops import start_loop
 from kvcast.messages import Change, Write
 from kvcast.metrics import COMMIT_SECONDS, COMMITS, GROUP_SIZE
 from kvcast.retries import with_retries
@@ -68,7 +69,7 @@ class Committer:
         self._commit = with_retries(commit_all, attempts=3, most_seconds=1.0)
 
     def start(self) -> None:
-        Thread(target=self._run_for_ever, daemon=True, name="committer").start()
+        start_loop("committer", self._run_for_ever)
 
     def submit(self, writes: Sequence[Write]) -> list[Result]:
         """Commit `writes`; return one result for each when they are committed and published.
@@ -108,7 +109,7 @@ class Committer:
 
     def _commit_units(self, units: list[Unit]) -> None:
         writes = [write for unit in units for write in unit.writes]
-        refused = self._refused(writes)
+        refused = self.refused(writes)
         accepted = [write for index, write in enumerate(writes) if index not in refused]
         started = time.perf_counter()
         try:
@@ -128,9 +129,9 @@ class Committer:
         GROUP_SIZE.observe(len(writes))
         self._hand_over(units, refused, changes)
 
-    def _refused(self, writes: Sequence[Write]) -> dict[int, KvcastError]:
+    def refused(self, writes: Sequence[Write]) -> dict[int, KvcastError]:
         """Index -> error of the writes that would make a key beyond the store's limit."""
-        if not self._room.full():
+        if not writes or not self._room.full():
             return {}
         known = reads.latest(self._pool, list({write.key for write in writes}))
         return {

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import random
 import time
-from threading import Event, Thread
+from threading import Event
 
 from kvcast.config import Settings
 from kvcast.errors import KvcastError
+from kvcast.loops import start_loop
 from kvcast.storage import reads, sweeps
 from kvcast.storage.pool import Pool
 from kvcast.storage.writes import Statements, expire
@@ -38,7 +39,7 @@ class Housekeeping:
     def start(self) -> None:
         sweeps.roll_partitions(self._pool, self._settings.history_days)
         self._keys = reads.count_keys(self._pool)
-        Thread(target=self._run_for_ever, daemon=True, name="housekeeping").start()
+        start_loop("housekeeping", self._run_for_ever)
 
     def stop(self) -> None:
         self._ended.set()

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from threading import Event, Thread
+from threading import Event
 
 from kvcast.bus.cache import Cache
 from kvcast.bus.workers import WorkerReport
 from kvcast.errors import BusUnavailable
+from kvcast.loops import start_loop
 from kvcast.messages import Change
 from kvcast.metrics import PUBLISH_FAILURES, WRITES
 
@@ -28,7 +29,7 @@ class Publisher:
         self._queue: SimpleQueue[tuple[list[Change], Callable[[], object]]] = SimpleQueue()
 
     def start(self) -> None:
-        Thread(target=self._run_for_ever, daemon=True, name="publisher").start()
+        start_loop("publisher", self._run_for_ever)
 
     def publish(self, changes: list[Change], then: Callable[[], object]) -> None:
         """Queue `changes` and call `then` once Redis has them, or has failed to take them."""
@@ -49,9 +50,11 @@ class Publisher:
                 except Empty:
                     break
                 size += len(waiting[-1][0])
-            self._publish([change for changes, _ in waiting for change in changes])
-            for _, then in waiting:
-                then()
+            try:
+                self._publish([change for changes, _ in waiting for change in changes])
+            finally:  # whatever happened, it is committed, and nobody may wait for ever
+                for _, then in waiting:
+                    then()
 
     def _publish(self, changes: list[Change]) -> None:
         WRITES.inc(len(changes))

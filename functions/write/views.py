@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from kvcast.errors import InvalidRequest, KvcastError, PayloadTooLarge
 from kvcast.messages import Change, Write, decode_write, encode, split_batch
@@ -49,7 +49,9 @@ class Views:
         write = decode_write(body, self._settings.value_max_bytes)
         require(token, "write", write.key)
         if not _conditional(environ):
-            return _acknowledged(_change(self._committer.submit([write])[0]))
+            return _raw(_one_answer([_change(self._committer.submit([write])[0])]))
+        for error in self._committer.refused([write]).values():
+            raise error
         return self._alone(environ, token, body, self._conditional_write(environ, write), _one_answer)
 
     def batch(self, environ: Environ) -> Answer:
@@ -68,11 +70,17 @@ class Views:
         accepted = [write for write in decoded if isinstance(write, Write)]
         if "HTTP_IDEMPOTENCY_KEY" not in environ:
             return _raw(_batch_answer(decoded, self._committer.submit(accepted)))
+        refused = self._committer.refused(accepted)
+        allowed = [write for index, write in enumerate(accepted) if index not in refused]
 
         def operation(session: Session) -> list[Change]:
-            return writes.write_all(session, self._statements, accepted) if accepted else []
+            return writes.write_all(session, self._statements, allowed) if allowed else []
 
-        return self._alone(environ, token, body, operation, lambda changes: _batch_answer(decoded, changes))
+        def render(changes: list[Change]) -> bytes:
+            made = iter(changes)
+            return _batch_answer(decoded, [refused.get(index) or next(made) for index in range(len(accepted))])
+
+        return self._alone(environ, token, body, operation, render)
 
     def delete(self, environ: Environ) -> Answer:
         key = key_in_path(environ, "/keys/")
@@ -158,25 +166,18 @@ def _change(result: Result) -> Change:
     return result
 
 
-def _one(change: Change) -> bytes:
+def _one_answer(changes: list[Change]) -> bytes:
+    (change,) = changes
     return b'{"success":true,"key":"%s","rev":%d,"updatedAt":"%s"}' % (
         change.key.encode(), change.rev, change.updated_at.encode(),
     )
-
-
-def _one_answer(changes: list[Change]) -> bytes:
-    return _one(changes[0])
-
-
-def _acknowledged(change: Change) -> Answer:
-    return _raw(_one(change))
 
 
 def _raw(body: bytes, headers: list[tuple[str, str]] | None = None) -> Answer:
     return Answer(200, [JSON, *(headers or [])], body)
 
 
-def _batch_answer(decoded: list[Write | KvcastError], results: list[Result] | list[Change]) -> bytes:
+def _batch_answer(decoded: list[Write | KvcastError], results: Sequence[Result]) -> bytes:
     outcomes = iter(results)
     lines: list[dict[str, object]] = []
     for write in decoded:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 
 import redis
@@ -17,6 +17,7 @@ from limits.storage import Storage
 
 from kvcast.bus.connection import Breaker, open_redis
 from kvcast.errors import BusUnavailable
+from kvcast.loops import start_loop
 
 STORAGE_URI = "kvcast://"  # what makes `limits` choose SharedCounters
 SYNC_SECONDS = 0.1
@@ -51,7 +52,7 @@ class SharedCounters(Storage):
         self._ended = Event()
         if redis_url:
             self._client = open_redis(redis_url, connections=2)
-            Thread(target=self._sync_for_ever, daemon=True, name="rate-counters").start()
+            start_loop("rate-counters", self._sync_for_ever)
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         window = self._window(key, expiry)

@@ -12,12 +12,13 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 
 import redis
 
 from kvcast.bus.connection import open_redis
+from kvcast.loops import start_loop
 from kvcast.retries import full_jitter_seconds
 
 HEARTBEAT_SECONDS = 1.0
@@ -44,8 +45,8 @@ class Subscription:
         self.up = False
 
     def start(self) -> None:
-        for target in (self._listen_for_ever, self._beat_for_ever):
-            Thread(target=target, daemon=True, name=f"bus-{target.__name__}").start()
+        start_loop("subscription", self._listen_for_ever)
+        start_loop("subscription-heartbeat", self._beat_for_ever)
 
     def stop(self) -> None:
         self._ended.set()

@@ -7,12 +7,13 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
-from threading import Event, Thread
+from threading import Event
 
 import msgspec
 
 from kvcast.bus.connection import Breaker, open_redis
 from kvcast.errors import BusUnavailable
+from kvcast.loops import start_loop
 
 LATENCY_BOUNDS_MS = (0.5, 1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 250, 500, 1000, 2500, 5000)
 _STALE_SECONDS = 5
@@ -47,7 +48,7 @@ class WorkerReport:
         self._ended = Event()
 
     def start(self) -> None:
-        Thread(target=self._announce_for_ever, daemon=True, name="worker-report").start()
+        start_loop("worker-report", self._announce_for_ever)
 
     def stop(self) -> None:
         self._ended.set()
