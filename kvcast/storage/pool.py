@@ -73,7 +73,7 @@ def _ssl_context(query: dict[str, str]) -> ssl.SSLContext | None:
 def connect(url: str, *, statement_timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS) -> Connection:
     """Open one connection with its time limits set. Raises StorageUnavailable."""
     try:
-        connection = Connection(
+        return Connection(
             **connect_arguments(url),
             timeout=statement_timeout_seconds + SOCKET_TIMEOUT_SECONDS - STATEMENT_TIMEOUT_SECONDS,
             startup_params={
@@ -86,18 +86,6 @@ def connect(url: str, *, statement_timeout_seconds: float = STATEMENT_TIMEOUT_SE
         raise
     except Exception as error:
         raise StorageUnavailable(f"PostgreSQL cannot be reached ({_reason(error)}); try again.") from error
-    connection.register_out_adapter(list, array_text)
-    return connection
-
-
-def array_text(items: list[Any]) -> str:
-    """A list as PostgreSQL reads it. pg8000 leaves `null` bare, which is then the SQL NULL and no text."""
-    return "{" + ",".join(["NULL" if item is None else _array_item(str(item)) for item in items]) + "}"
-
-
-def _array_item(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
 
 
 class Session:
