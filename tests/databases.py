@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Self
 
 import redis
-from pg8000.native import Connection
 
 from kvcast.bus.cache import Cache
 from kvcast.bus.connection import open_redis

@@ -16,7 +16,10 @@ from kvcast.storage.writes import Statements, commit_all, write_all
 from tests.databases import Database
 from tests.polling import eventually
 
-AWKWARD = ["null", "NULL", "Null", '"null"', '""', '"a\\"b"', '"\\\\"', '"{}"', "{}", "[1,2]", '{"a":[null,"x,y"]}', '" "', "2345.60"]
+AWKWARD = [
+    "null", "NULL", "Null", '"null"', '""', '"a\\"b"', '"\\\\"', '"{}"', "{}", "[1,2]", '{"a":[null,"x,y"]}', '" "',
+    "2345.60",
+]
 
 
 @pytest.mark.parametrize("value", AWKWARD)
