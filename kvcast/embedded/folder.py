@@ -19,8 +19,6 @@ LONGEST_SOCKET_NAME = "/.s.PGSQL.5432.lock"
 class FolderInUse(KvcastError):
     """Another process is in charge of the data folder. pid: that process, 0 when it has not said so yet."""
 
-    code = "folder_in_use"
-
     def __init__(self, folder: Path, pid: int) -> None:
         super().__init__(f"kvcast already runs on {folder}" + (f" (pid {pid})." if pid else "."))
         self.pid = pid

@@ -23,8 +23,6 @@ LEFTOVER_SECONDS = 10.0
 class ServerFailed(KvcastError):
     """A server of the local run did not start or did not stay."""
 
-    code = "server_failed"
-
 
 def never() -> bool:
     return False
