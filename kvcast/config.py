@@ -137,6 +137,9 @@ class Settings:
     max_keys: int = _setting("KVCAST_MAX_KEYS", 10_000_000, _integer(1, 10**12), "keys in the whole store")
     pool_size: int = _setting("KVCAST_POOL_SIZE", 8, _integer(2, 200), "PostgreSQL connections of one worker")
     socket_max_keys: int = _setting("KVCAST_SOCKET_MAX_KEYS", 1000, _integer(1, 100_000), "keys one socket names")
+    socket_max_covered: int = _setting(
+        "KVCAST_SOCKET_MAX_COVERED", 100_000, _integer(1, 10**8), "keys that a prefix or category in a subscribe covers"
+    )
     sockets_per_address: int = _setting(
         "KVCAST_SOCKETS_PER_ADDRESS", 1000, _integer(1, 10**6), "sockets of one address in one worker"
     )

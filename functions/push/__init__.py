@@ -42,7 +42,9 @@ def create_app(settings: Settings | None = None) -> FunctionApp:
     report = WorkerReport("push", settings.redis_url, lambda: len(hub.viewers))
     flusher = Flusher(hub, report)
     drain = Drain(settings)
-    joiner = Joiner(hub, pool, cache, replay_most=settings.socket_queue_max)
+    joiner = Joiner(
+        hub, pool, cache, replay_most=settings.socket_queue_max, covered_most=settings.socket_max_covered
+    )
     name = settings.server_name or f"{socket.gethostname()}-{os.getpid()}"
     app.health.probe("postgresql", lambda: pool.run("SELECT 1"))
     app.health.probe("redis", cache.ping)

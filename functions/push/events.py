@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 
+import gevent
 from flask import Response, request
 from gevent.event import Event
 
@@ -39,10 +40,7 @@ class EventStream:
     def lines(self) -> Iterator[bytes]:
         """The body. Ends when too much waits, or when the worker drains."""
         self.viewer.send(self._parts.hello())
-        try:
-            self._parts.subscribe(self.viewer, self._wanted)
-        except KvcastError as error:
-            self.viewer.send(control_frame("error", **error.body()))
+        gevent.spawn(self._subscribe)  # a large snapshot is fetched while its beginning is sent
         beat_at = time.monotonic() + self._parts.settings.heartbeat_seconds
         while not self.viewer.overflowed:
             now = time.monotonic()
@@ -59,6 +57,12 @@ class EventStream:
                 return
             self._awake.wait(_CHECK_SECONDS if again is None else min(_CHECK_SECONDS, max(0.0, again - now)))
             self._awake.clear()
+
+    def _subscribe(self) -> None:
+        try:
+            self._parts.subscribe(self.viewer, self._wanted)
+        except KvcastError as error:
+            self.viewer.send(control_frame("error", **error.body()))
 
     def _known(self, frame: Frame) -> bool:
         # Revs of different keys may arrive out of order, so only the very change of Last-Event-ID is left out.

@@ -36,6 +36,7 @@ class Hub:
 
     def remove(self, viewer: Viewer) -> None:
         self.viewers.pop(viewer, None)
+        viewer.gone = True
         self.unwatch(viewer, list(viewer.keys), list(viewer.prefixes), list(viewer.categories))
 
     def watch(

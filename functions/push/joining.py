@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Iterator
 
+import gevent
+
 from kvcast.bus.cache import Cache, absent
-from kvcast.errors import BusUnavailable, KvcastError
+from kvcast.errors import BusUnavailable, InvalidRequest, KvcastError, Overloaded
 from kvcast.messages import Change, Subscribe
 from kvcast.retries import may_repeat_reading, with_retries
 from kvcast.storage import reads
@@ -15,18 +19,24 @@ from functions.push.frames import change_frame, control_frame
 from functions.push.hub import Hub, chained
 from functions.push.viewer import Viewer, Watch
 
+ROOM_SECONDS = 10.0
+_ROOM_POLL_SECONDS = 0.01
 _PAGE = 1000
 _READ_AT_ONCE = 500
 
 
 class Joiner:
-    """replay_most: ticks that one key's resume replays at most; more are said to be missing."""
+    """replay_most: ticks that one key's resume replays at most; more are said to be missing.
 
-    def __init__(self, hub: Hub, pool: Pool, cache: Cache, *, replay_most: int) -> None:
+    covered_most: keys that the prefixes and categories of one subscribe may cover, each.
+    """
+
+    def __init__(self, hub: Hub, pool: Pool, cache: Cache, *, replay_most: int, covered_most: int) -> None:
         self._hub = hub
         self._pool = pool
         self._cache = cache
         self._replay_most = replay_most
+        self._covered_most = covered_most
         self._page = with_retries(reads.page, attempts=3, most_seconds=2, only_if=may_repeat_reading)
         self._latest = with_retries(reads.latest, attempts=3, most_seconds=2, only_if=may_repeat_reading)
         self._last_rev = with_retries(reads.last_rev, attempts=3, most_seconds=2, only_if=may_repeat_reading)
@@ -41,13 +51,15 @@ class Joiner:
         base = self._last_rev(self._pool) if every and broad else 0
         interval = 1 / wanted.max_rate if wanted.max_rate else 0.0
         viewer.hold(None if broad else frozenset(wanted.keys))
+        known = viewer.keys.keys() | viewer.prefixes.keys() | viewer.categories.keys()
         try:
             direct = Watch(every, interval)
             self._hub.watch(viewer, direct, wanted.keys, (), ())
             self._hub.watch(viewer, Watch(every, interval, base), (), wanted.prefixes, wanted.categories)
             self._subscribe(viewer, wanted)
         except BaseException:
-            self._hub.unwatch(viewer, wanted.keys, wanted.prefixes, wanted.categories)
+            fresh = ([name for name in names if name not in known] for names in _names(wanted))
+            self._hub.unwatch(viewer, *fresh)
             raise
         finally:
             viewer.release(lambda frame: self._hub.watch_of(viewer, frame))
@@ -80,7 +92,12 @@ class Joiner:
 
     def _pages(self, viewer: Viewer, prefix: str, category: str | None) -> Iterator[Change]:
         after = ""
-        while True:
+        for start in itertools.count(0, _PAGE):
+            if start >= self._covered_most:
+                raise InvalidRequest(
+                    f"A subscribe may cover at most {self._covered_most} keys; narrow the prefix.", code="too_many_keys"
+                )
+            self._wait_for_room(viewer)
             page = self._page(self._pool, after=after, prefix=prefix, category=category, most=_PAGE, values=True)
             for change in page:
                 assert isinstance(change, Change)
@@ -89,6 +106,14 @@ class Joiner:
             if len(page) < _PAGE:
                 return
             after = page[-1].key  # type: ignore[union-attr]
+
+    def _wait_for_room(self, viewer: Viewer) -> None:
+        """Let the viewer read what it has been sent before more is fetched."""
+        deadline = time.monotonic() + ROOM_SECONDS
+        while viewer.waiting > _PAGE:
+            if viewer.gone or time.monotonic() > deadline:
+                raise Overloaded("The snapshot is read too slowly; subscribe again, to less at a time.")
+            gevent.sleep(_ROOM_POLL_SECONDS)
 
     def _states(self, viewer: Viewer, keys: list[str]) -> Iterator[Change]:
         for start in range(0, len(keys), _READ_AT_ONCE):
@@ -163,3 +188,7 @@ class Joiner:
 
     def _from_history(self, key: str, since: int, until: int) -> list[Change]:
         return reads.ticks_after(self._pool, key, since, self._replay_most, until)
+
+
+def _names(wanted: Subscribe) -> tuple[list[str], list[str], list[str]]:
+    return wanted.keys, wanted.prefixes, wanted.categories

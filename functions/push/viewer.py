@@ -31,6 +31,7 @@ class Viewer:
         self.prefixes: dict[str, Watch] = {}
         self.categories: dict[str, Watch] = {}
         self.overflowed = False
+        self.gone = False
         self._queue: deque[Frame] = deque()  # sent in order
         self._newest: dict[str, Frame] = {}  # mode latest: the last of each key
         self._due: dict[str, float] = {}
@@ -41,6 +42,10 @@ class Viewer:
     @property
     def watched(self) -> int:
         return len(self.keys) + len(self.prefixes) + len(self.categories)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._queue)
 
     def send(self, frame: Frame) -> None:
         """Queue a frame behind those that wait."""
@@ -60,6 +65,8 @@ class Viewer:
             if not watch.every:
                 held.clear()
             held.append(frame)
+            if len(held) > self._queue_max:
+                self.overflowed = True
             return
         self._floor.pop(key, None)
         if watch.every:
