@@ -109,10 +109,10 @@ class Committer:
 
     def _commit_units(self, units: list[Unit]) -> None:
         writes = [write for unit in units for write in unit.writes]
-        refused = self.refused(writes)
-        accepted = [write for index, write in enumerate(writes) if index not in refused]
         started = time.perf_counter()
         try:
+            refused = self.refused(writes)
+            accepted = [write for index, write in enumerate(writes) if index not in refused]
             changes = self._commit(self._pool, self._statements, accepted) if accepted else []
         except (InvalidValue, InternalError) as error:
             if len(units) == 1:
