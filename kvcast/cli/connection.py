@@ -29,6 +29,7 @@ class Login(msgspec.Struct, frozen=True):
 class _Running(msgspec.Struct):
     url: str
     pid: int
+    token: str
 
 
 def options() -> argparse.ArgumentParser:
@@ -83,11 +84,7 @@ def local_run() -> Login | None:
         pass  # alive, and another user's
     except (OSError, msgspec.DecodeError):
         return None
-    try:
-        token = (folder / "admin-token").read_text(encoding="utf-8").strip()
-    except OSError:
-        token = None
-    return Login(running.url, token, f"the local run in {folder}")
+    return Login(running.url, running.token, f"the local run in {folder}")
 
 
 def find_login(arguments: argparse.Namespace) -> Login:
