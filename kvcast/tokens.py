@@ -50,6 +50,11 @@ def digest_of(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
+def _sent(header: str) -> str:
+    """The text of a header, which WSGI hands over as Latin-1 and clients send as UTF-8."""
+    return header.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
+
+
 def new_token() -> str:
     return secrets.token_urlsafe(32)
 
@@ -106,7 +111,7 @@ class Keyring:
         if not authorization:
             return None
         scheme, _, token = authorization.partition(" ")
-        found = self.find(token.strip()) if scheme.lower() == "bearer" else None
+        found = self.find(_sent(token.strip())) if scheme.lower() == "bearer" else None
         if found is None:
             raise Unauthorized("The token is not known here; send `Authorization: Bearer TOKEN` with a valid one.")
         return found
