@@ -15,6 +15,7 @@ from kvcast.errors import InvalidRequest, InvalidValue
 from kvcast.keys import parse_category, parse_key, parse_prefix
 
 CLOSE_GOING_AWAY = 1001
+CLOSE_TOO_BIG = 1009
 CLOSE_RESTART = 1012
 CLOSE_BAD_MESSAGE = 4400
 CLOSE_UNAUTHORIZED = 4401
@@ -150,7 +151,7 @@ def _malformed(error: Exception, what: str, body: bytes) -> InvalidRequest:
         return InvalidValue(f"The {what} is not UTF-8 (byte {error.start}); send JSON as UTF-8.")
     if isinstance(error, msgspec.ValidationError):
         return InvalidRequest(f'{error}. Send {{"key", "value", "category"?, "ttl"?}}.')
-    if "surrogate" in str(error) or "truncated" in str(error):
+    if any(word in str(error) for word in ("surrogate", "truncated", "end of hex escape")):
         return InvalidValue(f"The {what} ends early or holds a lone surrogate: {error}.")
     if _NOT_A_NUMBER.search(_STRING.sub(b"", body)):
         return InvalidValue(f"The {what} holds NaN or Infinity, which JSON does not have; send null or a string.")
@@ -218,6 +219,14 @@ class Unsubscribe(msgspec.Struct, tag_field="op", tag="unsub", forbid_unknown_fi
     keys: Keys = []
     prefixes: Keys = []
     categories: Keys = []
+
+    def parsed(self) -> Unsubscribe:
+        """The same with every name in NFC. Raises InvalidKey."""
+        return Unsubscribe(
+            keys=list(map(parse_key, self.keys)),
+            prefixes=list(map(parse_prefix, self.prefixes)),
+            categories=list(map(parse_category, self.categories)),
+        )
 
 
 class Ping(msgspec.Struct, tag_field="op", tag="ping", forbid_unknown_fields=True):
