@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,6 +18,9 @@ from kvcast.embedded import FUNCTIONS_ROLE, Stores
 from kvcast.embedded.functions import Functions
 from kvcast.storage.schema import migrate
 from tests.databases import Database
+
+if TYPE_CHECKING:
+    from tests.calls import Caller
 
 TOKEN = "the-admin-token-of-the-tests"
 _REPORTED = pytest.StashKey[Sequence["Server"]]()
@@ -104,6 +108,15 @@ def app(stores: Stores) -> Iterator[Server]:
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture
+def call(app: Server) -> Iterator[Caller]:
+    """Calls the shared app with the admin token; holds every answer to openapi.json."""
+    from tests.calls import Caller
+
+    with Caller(app.url, app.token) as caller:
+        yield caller
 
 
 @pytest.fixture
