@@ -228,8 +228,7 @@ def test_login_checks_the_token_and_keeps_it_for_its_server_only(app: Any, stran
 def test_the_local_run_of_the_folder_is_found(app: Any, stranger: Shell, key: str) -> None:
     data = stranger.folder / ".kvcast"
     data.mkdir()
-    (data / "running.json").write_text(json.dumps({"url": app.url, "pid": os.getpid()}))
-    (data / "admin-token").write_text(f"{app.token}\n")
+    (data / "running.json").write_text(json.dumps({"url": app.url, "pid": os.getpid(), "token": app.token}))
     assert stranger("set", key, "1").returncode == 0
     assert stranger("get", key, KVCAST_URL="http://127.0.0.1:1").returncode == 3
 
@@ -239,7 +238,7 @@ def test_a_local_run_that_died_is_not_taken(stranger: Shell) -> None:
     data.mkdir()
     with subprocess.Popen(["true"]) as gone:
         gone.wait()
-    (data / "running.json").write_text(json.dumps({"url": "http://127.0.0.1:1", "pid": gone.pid}))
+    (data / "running.json").write_text(json.dumps({"url": "http://127.0.0.1:1", "pid": gone.pid, "token": "t"}))
     assert "127.0.0.1:8000" in stranger("doctor").stdout
 
 
