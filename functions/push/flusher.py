@@ -52,6 +52,12 @@ class Flusher:
         self._on_overflow.pop(viewer, None)
         self._ready.pop(viewer, None)
 
+    def _give_up(self, viewer: Viewer) -> None:
+        socket = self._sockets.get(viewer)
+        self.detach(viewer)
+        if socket is not None:
+            socket.close()  # its client then connects again
+
     def wake(self, viewer: Viewer) -> None:
         """Something waits for `viewer`."""
         self._ready[viewer] = None
@@ -68,7 +74,7 @@ class Flusher:
                     self._flush(viewer)
                 except Exception:  # one viewer must not end the service of the others
                     _log.exception("A viewer could not be served for a reason that nobody foresaw")
-                    self.detach(viewer)
+                    self._give_up(viewer)
                 if number % _TURN == 0:
                     gevent.sleep(0)
             gevent.sleep(0)

@@ -71,6 +71,8 @@ class Parts:
         self.joiner.join(viewer, wanted)
 
     def unsubscribe(self, viewer: Viewer, unwanted: Unsubscribe) -> None:
+        """Raises InvalidKey."""
+        unwanted = unwanted.parsed()
         self.hub.unwatch(viewer, unwanted.keys, unwanted.prefixes, unwanted.categories)
 
 

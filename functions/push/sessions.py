@@ -6,11 +6,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+import gevent
 from simple_websocket import ConnectionClosed, Server
+from wsproto.utilities import LocalProtocolError
 
 from kvcast.errors import InvalidRequest, KvcastError, TooManyRequests
 from kvcast.messages import (
     CLOSE_BAD_MESSAGE,
+    CLOSE_TOO_BIG,
     CLOSE_TOO_MANY,
     CLOSE_TOO_SLOW,
     CLOSE_UNAUTHORIZED,
@@ -28,6 +31,7 @@ from functions.push.parts import Parts
 from functions.push.sockets import ViewerSocket
 from functions.push.viewer import Viewer
 
+CLIENT_FRAME_MOST_BYTES = 4096
 MESSAGES_PER_SECOND = 50
 MESSAGES_AT_ONCE = 100
 _PING = b"\x89\x00"
@@ -41,6 +45,7 @@ class Session:
         self._ws = ws
         self._socket = socket
         self._address = address
+        self._closing = False
         self._allowance = float(MESSAGES_AT_ONCE)
         self._allowance_at = time.monotonic()
         self.viewer = Viewer(parts.flusher.wake, queue_max=parts.settings.socket_queue_max)
@@ -74,10 +79,11 @@ class Session:
 
     def close(self, code: int, reason: str) -> None:
         """Say goodbye; the greenlet that reads then ends."""
-        if not self._ws.connected:
+        if self._closing or not self._ws.connected:
             return
+        self._closing = True
         CLOSED.labels(str(code)).inc()
-        with suppress(OSError, ConnectionClosed):
+        with suppress(OSError, ConnectionClosed, LocalProtocolError):  # the last: it is closing already
             self._ws.close(code, reason)
         self._ws.connected = False
         self._ws.event.set()
@@ -88,13 +94,14 @@ class Session:
         if not ping or self._socket.busy:
             return
         if not self._ws.pong_received:
-            self.close(CLOSE_TOO_SLOW, "no answer to a ping")
+            gevent.spawn(self.close, CLOSE_TOO_SLOW, "no answer to a ping")
             return
         self._ws.pong_received = False
         self._socket.send_now(_PING)
 
     def _too_slow(self) -> None:
-        self.close(CLOSE_TOO_SLOW, "too many changes wait; read faster, or use mode latest")
+        # The close frame waits behind what is being sent, so not in the greenlet that serves everybody.
+        gevent.spawn(self.close, CLOSE_TOO_SLOW, "too many changes wait; read faster, or use mode latest")
 
     def _converse(self) -> None:
         while True:
@@ -104,8 +111,12 @@ class Session:
             try:
                 if not isinstance(text, str):
                     raise InvalidRequest("A binary frame has no meaning here; send JSON as text.", code="bad_message")
-                self._spend()
-                for message in decode_client_frame(text):
+                if len(text.encode()) > CLIENT_FRAME_MOST_BYTES:  # simple-websocket counts characters
+                    self.close(CLOSE_TOO_BIG, "Message is too big")
+                    return
+                messages = decode_client_frame(text)
+                self._spend(max(1, len(messages)))
+                for message in messages:
                     self._handle(message)
             except TooManyRequests as error:
                 self._refuse(error, CLOSE_TOO_MANY)
@@ -118,13 +129,13 @@ class Session:
         self._socket.send(control_frame("error", **error.body()).websocket)
         self.close(code, error.error_code)
 
-    def _spend(self) -> None:
+    def _spend(self, messages: int) -> None:
         now = time.monotonic()
         self._allowance = min(
             MESSAGES_AT_ONCE, self._allowance + (now - self._allowance_at) * MESSAGES_PER_SECOND
         )
         self._allowance_at = now
-        self._allowance -= 1
+        self._allowance -= messages
         if self._allowance < 0:
             raise TooManyRequests(f"More than {MESSAGES_PER_SECOND} messages a second; name many keys in one.")
 
@@ -135,10 +146,11 @@ class Session:
             if self._parts.keyring.find(message.token) is None:
                 self.close(CLOSE_UNAUTHORIZED, "the token is not known here")
                 raise ConnectionClosed
-        elif isinstance(message, Unsubscribe):
-            self._parts.unsubscribe(self.viewer, message)
         else:
             try:
-                self._parts.subscribe(self.viewer, message)
+                if isinstance(message, Unsubscribe):
+                    self._parts.unsubscribe(self.viewer, message)
+                else:
+                    self._parts.subscribe(self.viewer, message)
             except KvcastError as error:  # it asked for something that cannot be; the rest stays
                 self.viewer.send(control_frame("error", **error.body()))

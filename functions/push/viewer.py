@@ -33,6 +33,7 @@ class Viewer:
         self.overflowed = False
         self.gone = False
         self._queue: deque[Frame] = deque()  # sent in order
+        self._room = queue_max  # what a subscribe asked for comes on top, until the queue was empty
         self._newest: dict[str, Frame] = {}  # mode latest: the last of each key
         self._due: dict[str, float] = {}
         self._floor: dict[str, int] = {}  # per key, a rev that this viewer has and must not see again
@@ -50,7 +51,7 @@ class Viewer:
     def send(self, frame: Frame) -> None:
         """Queue a frame behind those that wait."""
         self._queue.append(frame)
-        if len(self._queue) > self._queue_max:
+        if len(self._queue) > self._room:
             self.overflowed = True
         self._wake(self)
 
@@ -101,8 +102,8 @@ class Viewer:
         if waiting is not None and waiting.change is not None and waiting.change.rev <= rev:
             del self._newest[key]
         self.seen(key, rev)
-        self._queue.append(frame)  # not `send`: what one subscribe asks for is bounded by the store's limits
-        self._wake(self)
+        self._room += 1  # what one subscribe asks for is bounded by the store's limits
+        self.send(frame)
 
     def seen(self, key: str, rev: int) -> None:
         """The client has `rev` of `key` already: deliver only what is newer."""
@@ -125,6 +126,8 @@ class Viewer:
         frames: list[Frame] = []
         while self._queue and len(frames) < most:
             frames.append(self._queue.popleft())
+        if not self._queue:
+            self._room = self._queue_max
         again: float | None = now if self._queue else None
         if self._queue or not self._newest:
             return frames, again

@@ -17,10 +17,8 @@ from kvcast.web.requests import key_in_path
 from functions.push.drain import Drain
 from functions.push.events import open_stream
 from functions.push.parts import Parts, check_origin
-from functions.push.sessions import Session
+from functions.push.sessions import CLIENT_FRAME_MOST_BYTES, Session
 from functions.push.sockets import ViewerSocket
-
-CLIENT_FRAME_MOST_BYTES = 4096
 
 
 def install_routes(app: FunctionApp, parts: Parts, drain: Drain, report: WorkerReport) -> None:
