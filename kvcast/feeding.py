@@ -63,10 +63,10 @@ class Pace:
 
 @dataclass
 class Counts:
-    """What a feed has done so far; `due_at` is when the next tick is due, on the monotonic clock."""
+    """What a feed has done so far. due: ticks whose time has come; due_at: of the next, on the monotonic clock."""
 
     started: float = field(default_factory=time.monotonic)
-    read: int = 0
+    due: int = 0
     skipped: int = 0
     acknowledged: int = 0
     refused: int = 0

@@ -101,6 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     with Progress(counts) as progress:
         Thread(target=_produce, args=(arguments, source, counts, progress), daemon=True).start()
         for batch in gather(source, _pace(arguments), counts):
+            counts.due += len(batch)
             for tick, error in send(
                 batch,
                 lambda bodies, key: client.send_batch(bodies, key, retries=False),
@@ -137,7 +138,6 @@ def _produce(arguments: argparse.Namespace, source: Source, counts: Counts, prog
     try:
         for tick in _ticks(arguments, report):
             source.put(tick)
-            counts.read += 1
         source.put(None)
     except KvcastError as error:
         source.put(error)

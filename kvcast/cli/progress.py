@@ -20,7 +20,7 @@ _CLEAR_LINE = "\r\x1b[K"
 
 def text(counts: Counts, per_second: float, now: float) -> str:
     parts = [
-        f"{counts.read:,} ticks",
+        f"{counts.due:,} ticks",
         f"{per_second:,.0f} ticks/s",
         f"{counts.acknowledged:,} acknowledged",
         f"{counts.retries:,} retries",
