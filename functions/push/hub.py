@@ -58,7 +58,9 @@ class Hub:
                     if not watchers:
                         del index[name]
         for key in keys:
-            viewer.forget(key)
+            frame = self._latest.get(key)
+            if frame is None or self.watch_of(viewer, frame) is None:  # no prefix or category covers it
+                viewer.forget(key)
         self._prefix_lengths = sorted({len(prefix) for prefix in self._prefixes}, reverse=True)
 
     def _indices(
@@ -113,16 +115,19 @@ class Hub:
         self._latest[change.key] = frame
         if not change.rev:
             return False  # known to be absent: nothing to tell
+        every = [watch for viewer, watch in watchers.items() if watch.every and viewer is not but]
+        after = last if last is not None else min((watch.base for watch in every if watch.base), default=change.prev)
         filling = self._filling.get(change.key)
+        gap = filling is None and bool(every) and change.prev > after
         if filling is not None:
             filling[1].append(frame)
-        elif last is not None and change.prev > last and any(watch.every for watch in watchers.values()):
-            self._filling[change.key] = (last, [frame])
-            filling = self._filling[change.key]
-            self.on_gap(change.key, last, change.rev)
+        elif gap:
+            self._filling[change.key] = (after, [frame])
         for viewer, watch in watchers.items():
-            if viewer is not but and not (watch.every and filling is not None):
+            if viewer is not but and not (watch.every and (gap or filling is not None)):
                 viewer.take(frame, watch)
+        if gap:
+            self.on_gap(change.key, after, change.rev)  # last: others may run meanwhile, and offer what is newer
         return True
 
     def filled(self, key: str, ticks: list[Change]) -> bool:
@@ -133,6 +138,7 @@ class Hub:
         first = waiting[0].change
         ticks = [tick for tick in ticks if after < tick.rev < first.rev]
         complete = chained(after, [*ticks, first])
+        waiting, behind = _up_to_gap(waiting)
         frames = [change_frame(tick, self.epoch) for tick in ticks] + waiting
         for viewer, watch in self.watchers(key, first.category).items():
             if watch.every:
@@ -140,6 +146,10 @@ class Hub:
                     viewer.send(control_frame("subbed", keys=[key], absent=[], recovered=False))
                 for frame in frames:
                     viewer.take(frame, watch)
+        if behind and behind[0].change is not None and waiting[-1].change is not None:
+            last = waiting[-1].change.rev
+            self._filling[key] = (last, behind)
+            self.on_gap(key, last, behind[0].change.rev)
         return complete
 
     def purge(self) -> None:
@@ -147,6 +157,15 @@ class Hub:
         for key, frame in list(self._latest.items()):
             if frame.change is None or not self.watchers(key, frame.change.category):
                 del self._latest[key]
+
+
+def _up_to_gap(frames: list[Frame]) -> tuple[list[Frame], list[Frame]]:
+    """`frames` cut before the first one, but for the very first, that does not follow on the one before it."""
+    for index in range(1, len(frames)):
+        before, here = frames[index - 1].change, frames[index].change
+        if before is not None and here is not None and here.prev > before.rev:
+            return frames[:index], frames[index:]
+    return frames, []
 
 
 def chained(after: int, ticks: list[Change]) -> bool:

@@ -53,9 +53,8 @@ class Joiner:
         viewer.hold(None if broad else frozenset(wanted.keys))
         known = viewer.keys.keys() | viewer.prefixes.keys() | viewer.categories.keys()
         try:
-            direct = Watch(every, interval)
-            self._hub.watch(viewer, direct, wanted.keys, (), ())
-            self._hub.watch(viewer, Watch(every, interval, base), (), wanted.prefixes, wanted.categories)
+            self._hub.watch(viewer, Watch(every, interval), wanted.keys, (), wanted.categories)
+            self._hub.watch(viewer, Watch(every, interval, base), (), wanted.prefixes, ())
             self._subscribe(viewer, wanted)
         except BaseException:
             fresh = ([name for name in names if name not in known] for names in _names(wanted))

@@ -13,7 +13,8 @@ from functions.push.frames import Frame
 class Watch(msgspec.Struct, frozen=True):
     """How changes are wanted. interval_seconds: least time between two updates of a key, in mode latest.
 
-    base: with every, ticks at or below this rev are from before the watch.
+    base: with every, the last rev that was drawn when the watch began, 0: not known. The first tick heard of a key
+    has a gap before it when the one before it is above base.
     """
 
     every: bool = False
@@ -59,7 +60,7 @@ class Viewer:
         """A change of a key that this viewer watches."""
         assert frame.change is not None
         key, rev = frame.change.key, frame.change.rev
-        if rev <= self._floor.get(key, 0) or (watch.every and rev <= watch.base):
+        if rev <= self._floor.get(key, 0):
             return
         if self._held is not None and (self._held_keys is None or key in self._held_keys):
             held = self._held.setdefault(key, [])
