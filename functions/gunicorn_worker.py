@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import Any
 
 import gevent
+from gunicorn import util
+from gunicorn.http.errors import ParseException
 from gunicorn.workers.ggevent import GeventWorker
 
 from kvcast import draining
@@ -60,6 +62,30 @@ class Worker(GeventWorker):  # type: ignore[misc]
         greenlet.served = True
         keepalive = self.cfg.keepalive
         return Waiting(min(keepalive, FIRST_REQUEST_SECONDS) if first else keepalive, self._waiting)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, error: BaseException) -> None:
+        """Answer what never reached a function as the functions answer; gunicorn would in HTML."""
+        # not above: gunicorn imports this module before gevent patches what they build on
+        from kvcast.errors import InternalError, InvalidRequest, KvcastError
+        from kvcast.web.answers import error_answer
+
+        if isinstance(error, ParseException):
+            said = str(error).encode(errors="replace").decode()
+            self.log.warning("Refused a request of %s: %s", addr, said)
+            refusal: KvcastError = InvalidRequest(f"The request is no HTTP that is taken here ({said}); mend it.")
+        else:
+            self.log.error("A request failed outside the functions", exc_info=error)
+            refusal = InternalError("Something went wrong here; it was logged. Try again, and report it if it stays.")
+        lines: list[str] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]]) -> None:
+            lines.extend([f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers), "", ""])
+
+        body = error_answer(refusal).to_wsgi(start_response, [("Connection", "close")])
+        try:
+            util.write_nonblock(client, "\r\n".join(lines).encode("latin-1") + b"".join(body))
+        except OSError:
+            self.log.debug("The client did not wait for the refusal.")
 
     def drain_when_told(self) -> None:
         """Notice the order to stop (gunicorn tells nobody), begin the drain, end what is idle."""
