@@ -337,7 +337,7 @@ def test_a_page_is_html_under_the_strict_policy(call: Caller, path: str) -> None
 
 
 @pytest.mark.parametrize(
-    "path", ["/README.md", "/../pyproject.toml", "/web/client.js", "/client.test.mjs", "/index.html", "/%2e%2e/Makefile"]
+    "path", ["/README.md", "/../pyproject.toml", "/web/client.js", "/client.test.mjs", "/a.html", "/%2e%2e/Makefile"]
 )
 def test_only_listed_files_are_served(call: Caller, path: str) -> None:
     assert_error(call("GET", path), 404, "not_found")
