@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import Event, Lock
 
 from kvcast.bus.cache import Cache
@@ -42,6 +42,7 @@ class Relay:
         self._settings = settings
         self._on_new_epoch = on_new_epoch
         self._heard: OrderedDict[str, int] = OrderedDict()
+        self._owed: sweeps.Position | None = None  # since when Redis lacks changes that it could not take
         self._sweeping = Lock()
         self._ended = Event()
         self._position = with_retries(sweeps.position, attempts=100, most_seconds=30, only_if=may_repeat_reading)(pool)
@@ -122,15 +123,29 @@ class Relay:
             if unheard:
                 self._ended.wait(GRACE_SECONDS)
                 unheard = self._unheard(unheard)
-            for start in range(0, len(unheard), _CHUNK):
-                self._repair([key for key, _ in unheard[start : start + _CHUNK]])
+            taken = [self._repair(chunk) for chunk in _chunks(unheard)]
+            if not all(taken):
+                self._owed = self._owed or self._position
             self._position = position
+            if self._owed and all(taken):
+                self._pay(self._owed)
             return len(unheard)
+
+    def _pay(self, since: sweeps.Position) -> None:
+        """Bring to Redis what it could not take since then: it may have come back with what it held before."""
+        try:
+            self._cache.ping()
+        except BusUnavailable:
+            return
+        _, rows = sweeps.changed(self._pool, since)
+        if all(self._repair(chunk) for chunk in _chunks(self._unheard(rows))):  # ends at the first that is refused
+            self._owed = None
 
     def _unheard(self, rows: list[tuple[str, int]]) -> list[tuple[str, int]]:
         return [(key, rev) for key, rev in rows if self._heard.get(key, 0) < rev]
 
-    def _repair(self, keys: list[str]) -> None:
+    def _repair(self, keys: list[str]) -> bool:
+        """Hand the rows of `keys` to the hub and to Redis; whether Redis took them."""
         changes = list(reads.latest(self._pool, keys).values())
         for change in changes:
             self._hub.offer(change)
@@ -138,6 +153,12 @@ class Relay:
         try:
             self._cache.publish(changes)
         except BusUnavailable:
-            return  # then nobody has heard of them, and the next sweep looks again
+            return False
         for change in changes:
             self._heard[change.key] = max(change.rev, self._heard.get(change.key, 0))
+        return True
+
+
+def _chunks(rows: list[tuple[str, int]]) -> Iterator[list[str]]:
+    for start in range(0, len(rows), _CHUNK):
+        yield [key for key, _ in rows[start : start + _CHUNK]]
