@@ -93,14 +93,15 @@ def open_stream(parts: Parts, report: WorkerReport) -> Response:
             yield from stream.lines()
         finally:
             parts.hub.remove(stream.viewer)
-            parts.leave(address)
             CONNECTIONS.labels("sse").dec()
 
-    return Response(
+    response = Response(
         body(),
         content_type="text/event-stream; charset=utf-8",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
+    response.call_on_close(lambda: parts.leave(address))  # not in `body`, which nobody begins to read after a HEAD
+    return response
 
 
 def _last_rev(epoch: str, last_id: str | None) -> int | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
+import math
 import time
 from collections.abc import Callable
 
@@ -24,6 +25,7 @@ from functions.push.sockets import ViewerSocket
 from functions.push.viewer import Viewer
 
 _log = logging.getLogger(__name__)
+_LATER_SECONDS = 10.0  # what is due later is looked at again then, so that nobody who left is held for long
 _TURN = 200  # viewers served before others may run
 
 
@@ -35,6 +37,7 @@ class Flusher:
         self._on_overflow: dict[Viewer, Callable[[], None]] = {}
         self._ready: dict[Viewer, None] = {}
         self._later: list[tuple[float, int, Viewer]] = []
+        self._due: dict[Viewer, float] = {}  # when it is next in `_later`
         self._order = itertools.count()
         self._awake = Event()
 
@@ -51,6 +54,7 @@ class Flusher:
         self._sockets.pop(viewer, None)
         self._on_overflow.pop(viewer, None)
         self._ready.pop(viewer, None)
+        self._due.pop(viewer, None)
 
     def _give_up(self, viewer: Viewer) -> None:
         socket = self._sockets.get(viewer)
@@ -85,7 +89,10 @@ class Flusher:
     def _wake_due(self) -> None:
         now = time.monotonic()
         while self._later and self._later[0][0] <= now:
-            self._ready[heapq.heappop(self._later)[2]] = None
+            due, _, viewer = heapq.heappop(self._later)
+            if self._due.get(viewer) == due:
+                del self._due[viewer]
+                self._ready[viewer] = None
 
     def _flush(self, viewer: Viewer) -> None:
         socket = self._sockets.get(viewer)
@@ -105,7 +112,12 @@ class Flusher:
             if again <= now:
                 self.wake(viewer)
             else:
-                heapq.heappush(self._later, (again, next(self._order), viewer))
+                self._wake_at(viewer, min(again, now + _LATER_SECONDS))
+
+    def _wake_at(self, viewer: Viewer, due: float) -> None:
+        if due < self._due.get(viewer, math.inf):
+            self._due[viewer] = due
+            heapq.heappush(self._later, (due, next(self._order), viewer))
 
 
 def interval_of(hub: Hub, viewer: Viewer, frame: Frame) -> float:

@@ -42,6 +42,9 @@ class Hub:
     def watch(
         self, viewer: Viewer, watch: Watch, keys: Iterable[str], prefixes: Iterable[str], categories: Iterable[str]
     ) -> None:
+        """Does nothing for a viewer that was removed meanwhile."""
+        if viewer.gone:
+            return
         for names, own, index in self._indices(viewer, keys, prefixes, categories):
             for name in names:
                 own[name] = watch
