@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 
+from kvcast.messages import Change
+
 from functions.push.flusher import interval_of
 from functions.push.frames import Frame
 from functions.push.hub import Hub
 from functions.push.viewer import Viewer
-from kvcast.messages import Change
 
 
 def change(key: str, rev: int, prev: int = 0, *, category: str = "c", deleted: bool = False) -> Change:

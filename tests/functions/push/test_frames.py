@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from functions.push.frames import change_frame, control_frame, websocket_text
 from kvcast.messages import Change
+
+from functions.push.frames import change_frame, control_frame, websocket_text
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from functions.push.hub import Hub, chained
-from functions.push.viewer import Viewer, Watch
 from kvcast.messages import Change
 from tests.functions.push.changing import change, collected, drained, objects, revs, viewer
+
+from functions.push.hub import Hub, chained
+from functions.push.viewer import Viewer, Watch
 
 LATEST = Watch()
 EVERY = Watch(every=True)
@@ -135,6 +136,9 @@ def test_a_viewer_that_leaves_is_forgotten() -> None:
     assert not hub.watched_keys()
     hub.purge()
     assert hub.newest("gold") is None
+    hub.watch(one, LATEST, ["gold"], ["p."], [])  # its subscribe was still under way
+    assert not hub.watched_keys()
+    assert not hub.watchers("p.x", "c")
 
 
 def test_absence_is_known_and_told_to_nobody() -> None:

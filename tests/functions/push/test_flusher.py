@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import gevent
+import pytest
+
+from kvcast.bus.workers import WorkerReport
+from tests.functions.push.changing import change
+
+from functions.push import flusher as module
+from functions.push.flusher import Flusher
+from functions.push.hub import Hub
+from functions.push.sockets import ViewerSocket
+from functions.push.viewer import Viewer, Watch
+
+
+def test_a_rate_costs_one_appointment_however_much_changes() -> None:
+    """So that a viewer cannot fill the memory with a tiny max_rate, nor stay in it after it left."""
+    hub = Hub("e")
+    flusher = Flusher(hub, WorkerReport("push", "unix:///nowhere"))
+    near, far = gevent.socket.socketpair()
+    viewer = Viewer(flusher.wake)
+    hub.add(viewer)
+    hub.watch(viewer, Watch(interval_seconds=1e9), ["gold"], [], [])
+    flusher.attach(viewer, ViewerSocket(near, 1.0), lambda: pytest.fail("overflowed"))
+    for rev in range(1, 100):
+        hub.offer(change("gold", rev))
+        flusher._flush(viewer)
+    assert far.recv(65_536).count(b'"upd"') == 1
+    assert len(flusher._later) == 1
+    assert flusher._until_next() <= module._LATER_SECONDS  # type: ignore[operator]
+    flusher.detach(viewer)
+    assert not flusher._due
+    near.close()
+    far.close()
