@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from threading import Event, Lock
 
@@ -24,6 +24,7 @@ from functions.push.hub import Hub
 
 GRACE_SECONDS = 0.15  # between a commit and its message, when all is well
 PURGE_SECONDS = 60.0
+LAG_SECONDS = 10.0  # of writes that a Redis which takes over may lack
 _HEARD_MOST = 200_000
 _CHUNK = 1000
 _log = logging.getLogger(__name__)
@@ -42,7 +43,10 @@ class Relay:
         self._settings = settings
         self._on_new_epoch = on_new_epoch
         self._heard: OrderedDict[str, int] = OrderedDict()
-        self._owed: sweeps.Position | None = None  # since when Redis lacks changes that it could not take
+        self._owed: sweeps.Position | None = None  # since when Redis may lack changes
+        self._past: deque[tuple[float, sweeps.Position]] = deque()
+        self._subscribed = False
+        self._taken_over = False
         self._sweeping = Lock()
         self._ended = Event()
         self._position = with_retries(sweeps.position, attempts=100, most_seconds=30, only_if=may_repeat_reading)(pool)
@@ -84,6 +88,8 @@ class Relay:
         GAPS.labels("filled" if complete else "told").inc()
 
     def _resync_soon(self) -> None:
+        self._taken_over = self._subscribed
+        self._subscribed = True
         if self._settings.cured("resync"):
             start_loop("resync", self._resync)
 
@@ -116,6 +122,7 @@ class Relay:
     def sweep(self) -> int:
         """Hand on what was committed and not heard of; returns how many changes that were."""
         with self._sweeping:
+            self._remember()
             position, rows = sweeps.changed(self._pool, self._position)
             if position.epoch != self._position.epoch:
                 self._on_new_epoch()
@@ -125,14 +132,29 @@ class Relay:
                 unheard = self._unheard(unheard)
             taken = [self._repair(chunk) for chunk in _chunks(unheard)]
             if not all(taken):
-                self._owed = self._owed or self._position
+                self._owe(self._position)
             self._position = position
             if self._owed and all(taken):
                 self._pay(self._owed)
             return len(unheard)
 
+    def _remember(self) -> None:
+        """Keep where the last seconds began. After a break of the bus, what was heard since then may be gone again."""
+        now = time.monotonic()
+        self._past.append((now, self._position))
+        while len(self._past) > 1 and self._past[1][0] <= now - LAG_SECONDS:
+            self._past.popleft()
+        if self._taken_over:
+            self._taken_over = False
+            self._heard.clear()
+            self._owe(self._past[0][1])
+
+    def _owe(self, since: sweeps.Position) -> None:
+        if self._owed is None or int(since.xmin) < int(self._owed.xmin):
+            self._owed = since
+
     def _pay(self, since: sweeps.Position) -> None:
-        """Bring to Redis what it could not take since then: it may have come back with what it held before."""
+        """Bring to Redis what it may lack since then: it may have come back with what it held before."""
         try:
             self._cache.ping()
         except BusUnavailable:

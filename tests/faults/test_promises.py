@@ -35,18 +35,19 @@ UNCURED_SECONDS = 4.0
 
 
 @pytest.fixture(scope="module")
-def worlds() -> Iterator[Worlds]:
-    with ExitStack() as stack:
-        yield Worlds(stack)
-
-
-@pytest.fixture(scope="module")
 def mortal(no_settings_from_outside: None) -> Iterator[Stores]:
     """Stores that these tests kill."""
     folder = Path(tempfile.mkdtemp(prefix="kvcast-test-"))
     with Stores(folder) as stores:
         yield stores
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def worlds(stores: Stores, mortal: Stores) -> Iterator[Worlds]:
+    """Ends before its stores do."""
+    with ExitStack() as stack:
+        yield Worlds(stack)
 
 
 @contextmanager
@@ -351,6 +352,22 @@ def test_what_redis_could_not_take_for_a_while_is_not_left_stale_in_it(worlds: W
             rev = world.write("refused", "after")
             eventually(lambda: screen.rev("refused") == rev, within=PROMISED_SECONDS)
         eventually(lambda: world.converged(screen, "refused", rev), within=PROMISED_SECONDS)
+
+
+def test_a_failover_that_lost_the_last_writes_leaves_nothing_stale(worlds: Worlds, mortal: Stores) -> None:
+    """The replica that takes over lags: it holds the value before, and every subscription breaks."""
+    world = worlds(mortal)
+    world.write("failover", "before")
+    [held] = world.database.cache().get(["failover"])
+    assert held is not None
+    rev = world.write("failover", "after")
+    with world.watch("failover") as screen:
+        eventually(lambda: world.converged(screen, "failover", rev))
+        world.database.cache(guard=False).fill([held])
+        client: Any = world.database.redis
+        client.hset(world.database.cache()._hash("failover"), "pub", held.rev)
+        client.client_kill_filter(_type="pubsub")
+        eventually(lambda: world.converged(screen, "failover", rev), within=PROMISED_SECONDS)
 
 
 def test_a_redis_that_stalls_holds_up_no_viewer_and_converges_after_it(worlds: Worlds, mortal: Stores) -> None:
