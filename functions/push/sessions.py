@@ -61,6 +61,8 @@ class Session:
         CONNECTIONS.labels("websocket").inc()
         self._socket.on_free = lambda: self._parts.flusher.wake(self.viewer)
         self._socket.on_stuck = lambda: CLOSED.labels(str(CLOSE_TOO_SLOW)).inc()
+        # simple-websocket keeps what nobody has asked for yet, without end, and a subscribe can take long
+        self._socket.enough = lambda: len(self._ws.input_buffer) > MESSAGES_AT_ONCE
         self._parts.hub.add(self.viewer)
         self._parts.flusher.attach(self.viewer, self._socket, self._too_slow)
         try:

@@ -15,13 +15,14 @@ import gevent
 from gevent.lock import Semaphore
 
 _PEER_SILENT_MILLISECONDS = 20_000
+_ENOUGH_POLL_SECONDS = 0.02
 
 
 class ViewerSocket:
     """Wraps gevent's socket.
 
     on_free is called when a write that had to wait is through, on_stuck when the viewer did not read for
-    `timeout_seconds`; both are set by whoever serves the viewer.
+    `timeout_seconds`; while `enough` says so, nothing is received. All are set by whoever serves the viewer.
     """
 
     def __init__(self, sock: Any, timeout_seconds: float) -> None:
@@ -30,6 +31,7 @@ class ViewerSocket:
         self._timeout_seconds = timeout_seconds
         self.on_free: Callable[[], None] = _nothing
         self.on_stuck: Callable[[], None] = _nothing
+        self.enough: Callable[[], bool] = _never
         self._turn = Semaphore()
         self.broken = False
         if sock.family in (stdlib.AF_INET, stdlib.AF_INET6):
@@ -66,6 +68,8 @@ class ViewerSocket:
         return len(data)
 
     def recv(self, size: int) -> bytes:
+        while self.enough() and not self.broken:
+            gevent.sleep(_ENOUGH_POLL_SECONDS)
         received: bytes = self._sock.recv(size)
         return received
 
@@ -102,3 +106,7 @@ class ViewerSocket:
 
 def _nothing() -> None:
     pass
+
+
+def _never() -> bool:
+    return False
