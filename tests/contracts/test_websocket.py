@@ -632,6 +632,24 @@ def test_many_messages_in_one_frame_are_many_messages(app: Server, opened: Open)
     assert socket.closed().code == 4429
 
 
+def test_messages_that_nobody_can_handle_yet_stay_with_their_sender(
+    app: Server, opened: Open, client: Client, unique_key: Key
+) -> None:
+    """Or a flood behind a subscribe that takes long would fill the worker's memory."""
+    for start in range(0, 2500, 500):
+        client.batch((unique_key(f"p.{start + number}"), "x" * 1500) for number in range(500))
+    socket = opened(app, receive_buffer=4096)
+    socket.send({"op": "sub", "prefixes": [unique_key("p.")]})
+    flood = frame(TEXT, padded(4000)) * 100
+    sent = 0
+    socket.sock.settimeout(1)
+    with contextlib.suppress(OSError):
+        while sent < 30_000_000:
+            socket.sock.sendall(flood)
+            sent += len(flood)
+    assert sent < 30_000_000
+
+
 def test_a_reader_that_stops_is_let_go_and_delays_nobody(free: Server, opened: Open, unique_key: Key) -> None:
     client = client_of(free)
     gold, beat = unique_key("gold"), unique_key("beat")
