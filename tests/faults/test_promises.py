@@ -229,7 +229,7 @@ def test_only_the_guard_keeps_a_late_publish_from_taking_viewers_and_redis_back(
 def test_a_message_that_the_bus_repeats_or_delays_is_shown_once(worlds: Worlds, stores: Stores) -> None:
     world = worlds(stores)
     channel = world.database.cache().channel
-    with world.watch("again") as screen:
+    with world.watch("again", mode="every") as screen:  # in mode latest the flusher joins what comes at once
         changes = [world.commit("again", number) for number in range(3)]
         for change in (changes[0], changes[2], changes[1], changes[2]):
             world.database.redis.publish(channel, encode_record(change))
@@ -247,6 +247,26 @@ def change_unheard(world: World, key: str) -> tuple[Screen, int]:
     screen = world.watch(key)
     world.warm(key)
     return screen, world.commit(key, "after").rev
+
+
+def let_sweeps_pass(world: World) -> int:
+    """Return when two sweeps have ended since; the number of repairs that this needed."""
+    for mark in ("mark-1", "mark-2"):
+        rev = world.commit(mark, 0).rev
+        eventually(lambda mark=mark, rev=rev: world.cached_rev(mark) == rev)  # type: ignore[misc]
+    return 2
+
+
+def test_in_a_healthy_system_the_sweep_repairs_nothing(worlds: Worlds, stores: Stores) -> None:
+    world = worlds(stores)
+    let_sweeps_pass(world)  # what earlier tests left
+    before = world.metric("kvcast_sweep_repairs_total")
+    with world.watch("healthy") as screen:
+        for number in range(30):
+            rev = world.write("healthy", number)
+        eventually(lambda: screen.rev("healthy") == rev)
+        marks = let_sweeps_pass(world)
+    assert world.metric("kvcast_sweep_repairs_total") - before == marks
 
 
 def test_what_a_dead_process_did_not_publish_arrives_by_the_sweep(worlds: Worlds, stores: Stores) -> None:
@@ -361,6 +381,7 @@ def test_a_failover_that_lost_the_last_writes_leaves_nothing_stale(worlds: World
     [held] = world.database.cache().get(["failover"])
     assert held is not None
     rev = world.write("failover", "after")
+    let_sweeps_pass(world)
     with world.watch("failover") as screen:
         eventually(lambda: world.converged(screen, "failover", rev))
         world.database.cache(guard=False).fill([held])

@@ -115,6 +115,10 @@ class World:
     def read_rev(self, key: str) -> int:
         return int(self.get(key).json()["rev"])
 
+    def metric(self, name: str) -> float:
+        lines = self._call("GET", "/metrics").body.decode().splitlines()
+        return sum(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
     def warm(self, key: str) -> None:
         """Make the read worker hold `key` in memory."""
         eventually(lambda: self.get(key).headers["x-cache"] == "l1")
