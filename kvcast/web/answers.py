@@ -39,7 +39,7 @@ class Answer(msgspec.Struct):
     body: bytes
 
     def to_response(self) -> Response:
-        response = Response(self.body, self.status)
+        response = Response(self.body, STATUS_LINES[self.status])
         response.headers.clear()
         for name, value in self.headers:
             response.headers.add(name, value)

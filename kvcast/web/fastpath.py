@@ -39,7 +39,9 @@ class FastPath:
         started = time.perf_counter()
         further: Headers = []
         try:
-            further = limit.hit(environ)
+            further, refusal = limit.hit(environ)
+            if refusal is not None:
+                raise refusal
             answer = endpoint(environ)
         except KvcastError as error:
             answer = error_answer(error)

@@ -37,15 +37,14 @@ class Limit:
             token = None
         return f"token:{token.name}" if token else f"address:{environ.get('REMOTE_ADDR', '')}"
 
-    def hit(self, environ: Environ) -> Headers:
-        """Count one call; return the RateLimit headers. Raises TooManyRequests."""
+    def hit(self, environ: Environ) -> tuple[Headers, TooManyRequests | None]:
+        """Count one call; return the RateLimit headers, and the refusal where the limit is passed."""
         client = self.client(environ)
         strategy: FixedWindowRateLimiter = self._limiter.limiter  # type: ignore[assignment]
         allowed = strategy.hit(self._item, client, self.scope)
         stats = strategy.get_window_stats(self._item, client, self.scope)
-        if not allowed:
-            raise too_many(self.rate, stats.reset_time)
-        return rate_headers(self._item.amount, stats.remaining, stats.reset_time)
+        refusal = None if allowed else too_many(self._item, stats.reset_time)
+        return rate_headers(self._item.amount, stats.remaining, stats.reset_time), refusal
 
     def decorate(self, view: Callable[..., Any]) -> Callable[..., Any]:
         """The same limit on a Flask view."""
@@ -66,8 +65,8 @@ def install_limiter(app: Flask, *, redis_url: str) -> Limiter:
     @app.after_request
     def add_headers(response: Any) -> Any:
         current = limiter.current_limit
-        if current is not None and not current.breached:
-            for name, value in rate_headers(current.limit.amount, current.remaining, current.reset_at):
+        if current is not None:
+            for name, value in rate_headers(current.limit.amount, current.remaining, current.window.reset_time):
                 response.headers[name] = value
         return response
 
@@ -77,7 +76,7 @@ def install_limiter(app: Flask, *, redis_url: str) -> Limiter:
 def from_exceeded(limiter: Limiter, error: RateLimitExceeded) -> TooManyRequests:
     """What Flask-Limiter refuses, in our words."""
     current = limiter.current_limit
-    return too_many(str(error.limit.limit), current.reset_at if current else time.time() + 1)
+    return too_many(error.limit.limit, current.window.reset_time if current else time.time() + 1)
 
 
 def rate_headers(amount: int, remaining: int, reset_time: float) -> Headers:
@@ -89,8 +88,9 @@ def rate_headers(amount: int, remaining: int, reset_time: float) -> Headers:
     ]
 
 
-def too_many(rate: str, reset_time: float) -> TooManyRequests:
+def too_many(rate: limits.RateLimitItem, reset_time: float) -> TooManyRequests:
     return TooManyRequests(
-        f"More than {rate} from one client; wait as long as Retry-After says, or send values together to /batch.",
+        f"More than {rate.amount} per {rate.GRANULARITY.name} from one client; "
+        "wait as long as Retry-After says, or send values together to /batch.",
         retry_after_seconds=max(1, ceil(reset_time - time.time())),
     )
