@@ -24,6 +24,7 @@ from kvcast.retries import full_jitter_seconds
 HEARTBEAT_SECONDS = 1.0
 SILENCE_SECONDS = 5.0
 TRUST_SECONDS = 2.0
+TURN_SECONDS = 0.005  # after which others may run, however much waits
 _log = logging.getLogger(__name__)
 
 
@@ -83,9 +84,13 @@ class Subscription:
 
     def _listen(self, pubsub: Any) -> None:
         own = self._own.encode()
+        turn_ends = 0.0
         while not self._ended.is_set():
             message = pubsub.parse_response(block=False, timeout=HEARTBEAT_SECONDS)
             now = time.monotonic()
+            if now > turn_ends:  # reading what is there already lets nobody else run, under gevent
+                time.sleep(0)
+                turn_ends = time.monotonic() + TURN_SECONDS
             if message is None:
                 if now - self._heard > SILENCE_SECONDS:
                     raise redis.TimeoutError(f"nothing heard for {SILENCE_SECONDS:g} s")
