@@ -46,8 +46,10 @@ def client(app: Server) -> Iterator[Client]:
 
 @pytest.fixture(scope="module")
 def tight(stores: Stores) -> Iterator[Server]:
-    limits = {"SOCKETS_PER_ADDRESS": "2", "SOCKET_MAX_KEYS": "3", "HEARTBEAT_SECONDS": "0.2", "DRAIN_SECONDS": "5"}
-    server = Server(stores, "push", {f"KVCAST_{name}": value for name, value in limits.items()})
+    limits = {
+        "SOCKETS_PER_ADDRESS": "2", "SOCKET_MAX_KEYS": "3", "HEARTBEAT_SECONDS": "0.2", "SEND_TIMEOUT_SECONDS": "0.5",
+    }  # fmt: skip
+    server = Server(stores, "local", {f"KVCAST_{name}": value for name, value in limits.items()})
     try:
         server.start()
         yield server
@@ -166,16 +168,15 @@ def test_a_client_that_vanishes_is_noticed(free: Server, opened: Open, unique_ke
     eventually(lambda: open_streams(free) == 0)
 
 
-def test_a_client_that_stops_reading_is_noticed(serve: Serve, unique_key: Key) -> None:
-    server = serve("local", KVCAST_SEND_TIMEOUT_SECONDS="0.5")
-    client = Client(server.url, server.token)
+def test_a_client_that_stops_reading_is_noticed(free: Server, unique_key: Key) -> None:
+    client = Client(free.url, free.token)
     gold = unique_key("gold")
-    stream = EventStream(server.url, f"key={gold}", receive_buffer=4096)
+    stream = EventStream(free.url, f"key={gold}", receive_buffer=4096)
     stream.last("subbed")
 
     def noticed() -> bool:
         client.set(gold, "x" * 60_000)
-        return open_streams(server) == 0
+        return open_streams(free) == 0
 
     eventually(noticed, within=15)
     with pytest.raises((Closed, AssertionError)):
