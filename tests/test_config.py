@@ -76,6 +76,7 @@ def test_a_bad_value_is_refused_with_its_name_and_the_mend(name: str, value: str
     message = refusal({name: value})
     assert message.startswith(name)
     assert message.endswith(".")
+    assert "; give a" in message or "; give names" in message or "; give exact" in message or "makes one" in message
     if name in SECRETS:
         assert value not in message
 

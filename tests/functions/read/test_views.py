@@ -129,6 +129,17 @@ def test_min_rev_is_never_answered_with_something_older(call: Caller, unique_key
     assert_error(call.get(unique_key("absent"), "?min_rev=0"), 404, "key_not_found")
 
 
+def test_min_rev_reads_past_a_cache_that_is_behind(call: Caller, stores: Stores, unique_key: Names) -> None:
+    old = call.rev_of(unique_key(), "1")
+    with redis.Redis.from_url(stores.redis_url) as client:
+        name = next(client.scan_iter(match=f"*{{{unique_key()}}}:v", count=10_000))
+        held: Any = client.hgetall(name)
+        new = call.rev_of(unique_key(), "2")
+        client.hset(name, mapping=held)
+    assert call.get(unique_key(), f"?min_rev={old}").json()["rev"] == old  # it is behind indeed
+    assert call.get(unique_key(), f"?min_rev={new}").json()["rev"] == new
+
+
 def test_a_read_follows_the_bus(call: Caller, unique_key: Names) -> None:
     call.rev_of(unique_key(), "1")
     eventually(lambda: call.get(unique_key()).headers["x-cache"] == "l1")
