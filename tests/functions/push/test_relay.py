@@ -10,7 +10,7 @@ from tests.functions.push.changing import change
 from tests.functions.push.raw import WebSocket
 
 VIEWERS = 200
-MESSAGES = 30_000
+MESSAGES = 45_000
 
 
 def test_viewers_are_served_while_more_arrives_than_can_be_handled(
@@ -22,9 +22,9 @@ def test_viewers_are_served_while_more_arrives_than_can_be_handled(
         viewer.subscribe(prefixes=["p."], max_rate=0.01)  # what is handed on is no load on this test
     lively = WebSocket(server.url)
     channel = database.cache().channel
-    for start in range(0, MESSAGES, 10_000):
+    for start in range(0, MESSAGES, 1_000):
         with database.redis.pipeline(transaction=False) as pipeline:
-            for number in range(start, start + 10_000):
+            for number in range(start, start + 1_000):
                 pipeline.publish(channel, encode_record(change(f"p.{number % 100}", number + 1, max(0, number - 99))))
             pipeline.execute()
     began = time.monotonic()
@@ -33,4 +33,4 @@ def test_viewers_are_served_while_more_arrives_than_can_be_handled(
     delay = time.monotonic() - began
     for viewer in [*viewers, lively]:
         viewer.close()
-    assert delay < 0.5
+    assert delay < 1.0
