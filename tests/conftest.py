@@ -92,11 +92,17 @@ def stores(no_settings_from_outside: None) -> Iterator[Stores]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture
-def database(stores: Stores) -> Iterator[Database]:
-    """A database of the test's own."""
+@pytest.fixture(scope="session")
+def lasting_database(stores: Stores) -> Iterator[Database]:
     with Database(stores) as database:
         yield database
+
+
+@pytest.fixture
+def database(lasting_database: Database) -> Iterator[Database]:
+    """An empty database of the test's own."""
+    yield lasting_database
+    lasting_database.reset()
 
 
 @pytest.fixture(scope="session")

@@ -42,10 +42,24 @@ class Database:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for one in self._closing:
-            one.close()
+        self._close()
         self.redis.close()
         self._administer(f"DROP DATABASE {self._name} WITH (FORCE)")
+
+    def reset(self) -> None:
+        """Empty it, and make its world in Redis another one: ten times faster than a new database."""
+        self._close()
+        self.as_owner(
+            "DELETE FROM kv", "DELETE FROM tick", "DELETE FROM idempotency",
+            "UPDATE meta SET value = replace(gen_random_uuid()::text, '-', '') WHERE name = 'epoch'",
+        )
+        self.own = self.pool()
+        self.epoch = reads.epoch(self.own)
+
+    def _close(self) -> None:
+        closing, self._closing = self._closing, []
+        for one in closing:
+            one.close()
 
     def _administer(self, statement: str) -> None:
         connection = connect(self._stores.migration_url, statement_timeout_seconds=30)
@@ -75,10 +89,11 @@ class Database:
         """What a process leaves behind that dies between commit and publish."""
         return commit_all(self.own, self.statements, writes)
 
-    def as_owner(self, statement: str) -> None:
-        connection = connect(self.owner_url)
+    def as_owner(self, *statements: str) -> None:
+        connection = connect(self.owner_url, statement_timeout_seconds=30)
         try:
-            connection.run(statement)
+            for statement in statements:
+                connection.run(statement)
         finally:
             connection.close()
 

@@ -122,12 +122,11 @@ def test_what_was_acknowledged_outlives_a_killed_postgresql_because_commits_are_
 ) -> None:
     with Database(mortal) as database:
         if not flushed:
-            for statement in (
+            database.as_owner(
                 "ALTER ROLE kvcast SET synchronous_commit = off",
                 "ALTER SYSTEM SET wal_writer_delay = '10s'",
                 "SELECT pg_reload_conf()",
-            ):
-                database.as_owner(statement)
+            )
         writer = Writer(database, database.database_url)
 
         def write(key: str, value: str) -> Change | None:
@@ -144,8 +143,7 @@ def test_what_was_acknowledged_outlives_a_killed_postgresql_because_commits_are_
             load.ended.set()
         mortal.postgres.start()
         if not flushed:
-            for statement in ("ALTER ROLE kvcast RESET ALL", "ALTER SYSTEM RESET ALL", "SELECT pg_reload_conf()"):
-                database.as_owner(statement)
+            database.as_owner("ALTER ROLE kvcast RESET ALL", "ALTER SYSTEM RESET ALL", "SELECT pg_reload_conf()")
         assert bool(lost_writes(database, load)) is not flushed
 
 
