@@ -75,12 +75,8 @@ def operation_of(method: str, path: str) -> dict[str, Any] | None:
 
 def source_codes() -> set[str]:
     """The codes that the functions answer with: of the error classes, and given where they are raised."""
-    classes, codes = [KvcastError], set()
-    while classes:
-        current = classes.pop()
-        classes += current.__subclasses__()
-        if current is not SettingsError:
-            codes.add(current.code)
+    raised = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, KvcastError)]
+    codes = {error.code for error in raised if error is not SettingsError}
     folders = ("functions", "kvcast/web", "kvcast/storage", "kvcast/bus")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     for path in [*files, ROOT / "kvcast/messages.py"]:
