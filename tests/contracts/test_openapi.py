@@ -16,6 +16,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
+from kvcast import errors
 from kvcast.errors import InvalidKey, KvcastError, SettingsError
 from kvcast.keys import parse_key
 
