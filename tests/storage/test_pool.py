@@ -33,11 +33,15 @@ def cut_in_mid_query(pool: Pool) -> None:
     def cut(_number: int, _frame: FrameType | None) -> None:
         raise Cut
 
+    def ask() -> None:
+        with pool.session() as session:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            session.run("SELECT :victim::text, pg_sleep(0.3)", victim="victim")
+
     before = signal.signal(signal.SIGALRM, cut)
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
     try:
         with pytest.raises(Cut):
-            pool.run("SELECT 'victim', pg_sleep(0.2)")
+            ask()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -58,7 +62,7 @@ def silence_of_the_server(pool: Pool) -> None:
     with pool.session() as session:
         session.run("SET statement_timeout = 0")
     with pytest.raises(OutcomeUnknown):  # the socket's own limit, a second above the server's
-        pool.run("SELECT 'victim', pg_sleep(1.3)")
+        pool.run("SELECT 'victim', pg_sleep(1.7)")
 
 
 BREAKS = [cut_in_mid_query, encoding_error_after_parse, silence_of_the_server]
@@ -84,7 +88,7 @@ def make_pool(stores: Stores) -> Iterator[Callable[..., Pool]]:
     pools: list[Pool] = []
 
     def make(size: int = 2, **options: Any) -> Pool:
-        pools.append(Pool(stores.database_url, size, statement_timeout_seconds=0.2, **options))
+        pools.append(Pool(stores.database_url, size, statement_timeout_seconds=0.5, **options))
         return pools[-1]
 
     yield make
