@@ -111,6 +111,8 @@ class Hub:
         if self._guard and last is not None and change.rev <= last:
             return False
         watchers = self.watchers(change.key, change.category)
+        if held is not None and held.change is not None and held.change.category != change.category:
+            watchers = {**self._categories.get(held.change.category, {}), **watchers}  # they learn that it left
         if not watchers:
             self._latest.pop(change.key, None)
             return False

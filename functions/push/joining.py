@@ -66,7 +66,9 @@ class Joiner:
     def _subscribe(self, viewer: Viewer, wanted: Subscribe) -> None:
         same_epoch = wanted.epoch in (None, self._hub.epoch)
         since = wanted.since if same_epoch else {}
+        every = wanted.mode == "every"
         recovered = same_epoch
+        resumed_at = max(since.values(), default=0)
         missing: list[str] = []
         done: set[str] = set()
         for change in self._current(viewer, wanted):
@@ -75,7 +77,10 @@ class Joiner:
             done.add(change.key)
             if change.value is None and change.key in wanted.keys:
                 missing.append(change.key)
-            recovered &= self._bring(viewer, change, since.get(change.key), wanted.mode == "every")
+            seen = since.get(change.key)
+            if seen is None and every and change.key not in wanted.keys and 0 < resumed_at < change.rev:
+                seen = resumed_at  # under a pattern, and made while the client was away: it lacks every tick
+            recovered &= self._bring(viewer, change, seen, every)
         viewer.send(control_frame("subbed", keys=wanted.keys, absent=missing, recovered=recovered))
 
     def _current(self, viewer: Viewer, wanted: Subscribe) -> Iterator[Change]:

@@ -24,6 +24,7 @@ from functions.push.hub import Hub
 
 GRACE_SECONDS = 0.15  # between a commit and its message, when all is well
 PURGE_SECONDS = 60.0
+LOOK_BACK_TRANSACTIONS = 10_000  # at the start: a writer may have died while no push worker ran
 LAG_SECONDS = 10.0  # of writes that a Redis which takes over may lack
 _HEARD_MOST = 200_000
 _CHUNK = 1000
@@ -49,7 +50,8 @@ class Relay:
         self._taken_over = False
         self._sweeping = Lock()
         self._ended = Event()
-        self._position = with_retries(sweeps.position, attempts=100, most_seconds=30, only_if=may_repeat_reading)(pool)
+        position = with_retries(sweeps.position, attempts=100, most_seconds=30, only_if=may_repeat_reading)(pool)
+        self._position = sweeps.earlier(position, LOOK_BACK_TRANSACTIONS)
         self._subscription = Subscription(
             settings.redis_url, cache.channel, on_record=self.heard, on_up=self._resync_soon, on_down=lambda: None
         )
@@ -169,13 +171,13 @@ class Relay:
     def _repair(self, keys: list[str]) -> bool:
         """Hand the rows of `keys` to the hub and to Redis; whether Redis took them."""
         changes = list(reads.latest(self._pool, keys).values())
-        for change in changes:
-            self._hub.offer(change)
-        SWEEP_REPAIRS.inc(len(changes))
+        offered = sum(self._hub.offer(change) for change in changes)
         try:
-            self._cache.publish(changes)
+            published = self._cache.publish(changes)
         except BusUnavailable:
+            SWEEP_REPAIRS.inc(len(changes))
             return False
+        SWEEP_REPAIRS.inc(max(offered, published))
         for change in changes:
             self._heard[change.key] = max(change.rev, self._heard.get(change.key, 0))
         return True

@@ -28,6 +28,11 @@ def position(pool: Pool) -> Position:
     return Position(*pool.run(_XMIN)[0])
 
 
+def earlier(position: Position, transactions: int) -> Position:
+    """The position so many transactions before."""
+    return position._replace(xmin=str(max(3, int(position.xmin) - transactions)))  # 3 is PostgreSQL's first
+
+
 def changed(pool: Pool, since: Position) -> tuple[Position, list[tuple[str, int]]]:
     """(position for the next call, (key, rev) of every row that may have changed since)."""
     now = position(pool)

@@ -37,7 +37,9 @@ def key_in_path(environ: Environ, prefix: str) -> str:
 
 
 def read_body(environ: Environ, most_bytes: int, timeout_seconds: float) -> bytes:
-    """The whole body. Raises PayloadTooLarge, or InvalidRequest when it stops or takes too long."""
+    """The whole body. Raises PayloadTooLarge, UnsupportedMediaType, or InvalidRequest when it stops or is late."""
+    if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
+        raise UnsupportedMediaType("The body is compressed; send it as it is, without Content-Encoding.")
     length = environ.get("CONTENT_LENGTH") or ""
     if length.isdigit() and int(length) > most_bytes:
         raise _too_large(most_bytes)
