@@ -321,6 +321,17 @@ def own_redis(tmp_path: Path) -> Iterator[Valkey]:
     valkey.stop()
 
 
+def test_every_replays_keys_of_a_prefix_that_were_made_while_away(
+    ws: WebSocket, client: Client, unique_key: Key
+) -> None:
+    gold, fresh = unique_key("gold"), unique_key("fresh")
+    (held,) = write(client, gold, 1)
+    made = [write(client, fresh, number)[0] for number in range(3)]
+    seen = ws.subscribe(prefixes=[unique_key("")], since={gold: held}, epoch=ws.hello["epoch"], mode="every")
+    assert [(one["key"], one["rev"]) for one in seen[:-1]] == [(fresh, rev) for rev in made]
+    assert seen[-1]["recovered"] is True
+
+
 def test_every_replays_from_postgresql_when_redis_has_lost_all(
     serve: Serve, own_redis: Valkey, opened: Open, unique_key: Key
 ) -> None:

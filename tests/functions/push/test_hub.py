@@ -43,6 +43,16 @@ def test_only_watchers_get_a_change() -> None:
     assert [revs(drained(hub, one)) for one in (by_key, by_prefix, by_category, other)] == [[1], [1], [1], []]
 
 
+def test_who_watches_a_category_learns_what_left_it() -> None:
+    hub = Hub("e")
+    one = viewer()
+    hub.watch(one, LATEST, [], [], ["metal"])
+    hub.offer(change("gold", 1, category="metal"))
+    hub.offer(change("gold", 2, category="money"))
+    hub.offer(change("gold", 3, category="money"))
+    assert revs(drained(hub, one)) == [2]
+
+
 def test_the_key_counts_before_the_longest_prefix_before_the_category() -> None:
     hub = Hub("e")
     one = viewer()
