@@ -1,0 +1,121 @@
+"""A real Chromium on the real local run. Tests take `page`, or `new_page(...)` for a language, a theme, a size."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.browser.chromium import NoChromium, launch
+from tests.browser.faults import Faults
+from tests.calls import Caller
+from tests.conftest import Server
+from tests.databases import Database
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_MS = 10_000
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One browser for all tests; each test has contexts of its own, which share nothing."""
+    if os.environ.get("KVCAST_SKIP_BROWSER") == "1":
+        pytest.skip("KVCAST_SKIP_BROWSER=1")
+    with sync_playwright() as playwright:
+        try:
+            browser = launch(playwright)
+        except NoChromium as error:
+            pytest.fail(str(error), pytrace=False)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def faults() -> Iterator[Faults]:
+    """Fails the test on an error in the console, an uncaught one, a dialog, or a violation of the CSP.
+
+    A test that takes the server away says `faults.expect_server_away()`.
+    """
+    faults = Faults()
+    yield faults
+    faults.check()
+
+
+@pytest.fixture
+def new_context(browser: Browser, faults: Faults) -> Iterator[Callable[..., BrowserContext]]:
+    """`new_context(language="vi-VN", theme="light", size=(360, 740))`; further options are those of Playwright."""
+    contexts: list[BrowserContext] = []
+
+    def make(
+        language: str = "en-US", theme: Any = "dark", size: tuple[int, int] = (1280, 800), **options: Any
+    ) -> BrowserContext:
+        viewport: Any = {"width": size[0], "height": size[1]}
+        context = browser.new_context(locale=language, color_scheme=theme, viewport=viewport, **options)
+        context.set_default_timeout(PATIENCE_MS)
+        faults.watch(context)
+        contexts.append(context)
+        return context
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def new_page(new_context: Callable[..., BrowserContext]) -> Callable[..., Page]:
+    """A page in a context of its own; the options are those of `new_context`."""
+    return lambda *arguments, **options: new_context(*arguments, **options).new_page()
+
+
+@pytest.fixture
+def page(new_page: Callable[..., Page]) -> Page:
+    """English, dark, 1280 x 800."""
+    return new_page()
+
+
+@pytest.fixture
+def console_url(app: Server) -> str:
+    """The admin link of the shared app."""
+    return f"{app.url}/admin#token={app.token}"
+
+
+@pytest.fixture
+def fresh_app(serve: Callable[..., Server], database: Database) -> Server:
+    """The three functions on an empty database: no other test's keys, and it may be killed and started again."""
+    return serve("local", **database.environment())
+
+
+@pytest.fixture
+def fresh_call(fresh_app: Server) -> Iterator[Caller]:
+    with Caller(fresh_app.url, fresh_app.token) as caller:
+        yield caller
+
+
+@pytest.fixture
+def feed(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """`feed(server, "gold,2345.60\\n", "--loop")` runs `kvcast feed` on these lines until the test ends."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(server: Server, lines: str, *options: str) -> subprocess.Popen[bytes]:
+        file = tmp_path / f"feed-{len(running)}.csv"
+        file.write_text("key,value\n" + lines, encoding="utf-8")
+        environment = {**os.environ, "KVCAST_URL": server.url, "KVCAST_TOKEN": server.token}
+        running.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "kvcast", "feed", str(file), *options],
+                cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        )
+        return running[-1]
+
+    yield start
+    for process in running:
+        process.terminate()
+        process.wait(10)
