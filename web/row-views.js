@@ -1,0 +1,81 @@
+/* The elements of the rows in sight, used again for other rows when these leave it. */
+
+const kindOf = (row) => (row.entry ? "entry" : "group");
+const itemOf = (row) => row.entry ?? row.group;
+
+export class RowViews {
+  #body;
+  #makers;
+  #shown = new Map(); // index -> {row, view}
+  #spare = { group: [], entry: [] };
+
+  /** body: holds the elements; makers: {entry, group}: make a view {element, show(row), showAge(now)}. */
+  constructor(body, makers) {
+    this.#body = body;
+    this.#makers = makers;
+  }
+
+  rows() {
+    return [...this.#shown.values()].map(({ row }) => row);
+  }
+
+  view(index) {
+    return this.#shown.get(index)?.view;
+  }
+
+  /** The row of which `node` is a part, or undefined. */
+  rowOf(node) {
+    const element = node.closest("[role=row]");
+    return [...this.#shown.values()].find(({ view }) => view.element === element)?.row;
+  }
+
+  /** Have elements for exactly the rows `wanted` (rising indices). place(element, row, index); `anew`: write all again. */
+  fill(rows, wanted, place, { anew, now }) {
+    const needed = new Set(wanted);
+    for (const [index, { row, view }] of this.#shown) {
+      if (needed.has(index) && itemOf(rows[index]) === itemOf(row)) continue;
+      this.#shown.delete(index);
+      this.#spare[kindOf(row)].push(view);
+    }
+    for (const index of wanted) {
+      const row = rows[index];
+      const known = this.#shown.get(index);
+      if (known && !anew) continue;
+      const view = known?.view ?? this.#spare[kindOf(row)].pop() ?? this.#makers[kindOf(row)]();
+      this.#shown.set(index, { row, view });
+      view.show(row);
+      view.showAge(now);
+      place(view.element, row, index);
+    }
+    for (const { element } of Object.values(this.#spare).flat()) element.remove();
+    this.#order(wanted);
+  }
+
+  /** Elements stand in the order of the rows, for those who hear them. */
+  #order(wanted) {
+    let cursor = this.#body.firstChild;
+    for (const index of wanted) {
+      const { element } = this.view(index);
+      if (element === cursor) cursor = cursor.nextSibling;
+      else this.#body.insertBefore(element, cursor);
+    }
+  }
+
+  /** Write the rows of these entries again, where they are in sight. */
+  refresh(entries, now) {
+    if (!entries.size) return;
+    for (const { row, view } of this.#shown.values()) {
+      if (!entries.has(row.entry)) continue;
+      view.show(row);
+      view.showAge(now);
+    }
+  }
+
+  showAges(now) {
+    for (const { view } of this.#shown.values()) view.showAge(now);
+  }
+
+  mark(active) {
+    for (const [index, { view }] of this.#shown) view.element.classList.toggle("active", index === active);
+  }
+}
