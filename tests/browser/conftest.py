@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from kvcast.embedded import Stores
 from tests.browser.chromium import NoChromium, launch
 from tests.browser.faults import Faults
 from tests.calls import Caller
@@ -48,8 +50,20 @@ def faults() -> Iterator[Faults]:
 
 
 @pytest.fixture
-def new_context(browser: Browser, faults: Faults) -> Iterator[Callable[..., BrowserContext]]:
-    """`new_context(language="vi-VN", theme="light", size=(360, 740))`; further options are those of Playwright."""
+def behind() -> Iterator[ExitStack]:
+    """What outlives the pages of a test and its servers."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def new_context(
+    browser: Browser, faults: Faults, behind: ExitStack, serve: Callable[..., Server]
+) -> Iterator[Callable[..., BrowserContext]]:
+    """`new_context(language="vi-VN", theme="light", size=(360, 740))`; further options are those of Playwright.
+
+    The pages are closed before the servers, whose end would be an error to them.
+    """
     contexts: list[BrowserContext] = []
 
     def make(
@@ -86,9 +100,9 @@ def console_url(app: Server) -> str:
 
 
 @pytest.fixture
-def fresh_app(serve: Callable[..., Server], database: Database) -> Server:
+def fresh_app(behind: ExitStack, serve: Callable[..., Server], stores: Stores) -> Server:
     """The three functions on an empty database: no other test's keys, and it may be killed and started again."""
-    return serve("local", **database.environment())
+    return serve("local", **behind.enter_context(Database(stores)).environment())
 
 
 @pytest.fixture
