@@ -38,7 +38,7 @@ def test_the_audit_is_read_page_by_page(call: Caller, unique_key: Names) -> None
     before = ""
     while len(seen) < 5:
         page = call("GET", f"/audit?limit=2{before}").json()
-        assert len(page["data"]) == 2
+        assert len(page["data"]) <= 2
         seen += [row["key"] for row in page["data"]]
         before = f"&before={page['next']}"
     assert seen[:5] == keys[::-1]
@@ -62,10 +62,11 @@ def test_the_functions_say_their_workers_and_that_there_is_no_cluster(app: Serve
 
         def workers() -> bool:
             answer = call("GET", "/admin/functions").json()
-            [push] = answer["functions"]["push"]["workers"]
+            own = answer["functions"]["push"]["workers"]
+            push = next((worker for worker in own if worker["connections"]), None)
+            assert push is not None
             assert push["ready"] is True
             assert push["serves"] == ["push", "read", "write"]
-            assert push["connections"] >= 1
             assert push["cpu"] > 0
             assert answer["note"] is None
             assert answer["cluster"]["namespace"] is None
