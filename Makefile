@@ -1,7 +1,7 @@
 # make run: everything on this machine. make test: everything that needs no cluster. Needs Python >= 3.11.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: run test lint lock clean help
+.PHONY: run test lint lock vendor clean help
 .SILENT:
 
 VENV := .venv
@@ -27,6 +27,10 @@ lock: ## write the lock files anew from pyproject.toml (needs `uv`)
 	uv pip compile $(COMPILE) pyproject.toml --group build -o requirements.lock
 	uv pip compile $(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 	echo gunicorn_h1c | uv pip compile $(COMPILE) - -o requirements-fast.lock
+
+vendor: ## fetch the browser code of others into web/vendor/ (needs `npm`)
+	command -v npm > /dev/null || { echo "make vendor needs npm: install Node.js"; exit 1; }
+	python3 scripts/vendor.py
 
 clean: ## remove what was built or installed here, not the data in .kvcast
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
