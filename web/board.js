@@ -27,6 +27,7 @@ const grid = new VirtualGrid(byId("board"), byId("rows"), {
   makers: { entry: () => new KeyRow(model), group: () => new GroupRow(model) },
   layoutOf: (lanes) => model.layout(lanes),
   onDraw: afterDrawing,
+  onRest: fetchHistories, // while somebody scrolls there are better uses of the time
   now: () => connection.now(),
 });
 const histories = new Histories(token, (entry) => grid.touch(entry));
@@ -92,6 +93,9 @@ function afterDrawing(layout, lanes) {
     fitHeading(lanes);
     tell(layout);
   }
+}
+
+function fetchHistories() {
   if (connection.state === "live") histories.want(grid.drawn.flatMap(({ entry }) => entry ?? []));
 }
 
@@ -161,4 +165,5 @@ connection.watch([], { prefixes: [""], maxRate: MOST_PER_SECOND }, take);
 setInterval(() => {
   grid.showAges();
   tellState();
+  fetchHistories();
 }, 1000);

@@ -42,6 +42,7 @@ export function difference(from, to) {
 export function percent(from, to) {
   const share = (100 * (Number(to) - Number(from))) / Math.abs(Number(from));
   if (!Number.isFinite(share)) return "";
-  const digits = Math.abs(share).toFixed(Math.abs(share) < 1000 ? 2 : 0);
+  const size = Math.abs(share);
+  const digits = size.toFixed(size < 100 ? 2 : size < 1000 ? 1 : 0);
   return `${signed(Number(digits) === 0 ? 0 : Math.sign(share), digits)}%`;
 }

@@ -8,6 +8,7 @@ export class RowViews {
   #makers;
   #shown = new Map(); // index -> {row, view}
   #spare = { group: [], entry: [] };
+  #marked;
 
   /** body: holds the elements; makers: {entry, group}: make a view {element, show(row), showAge(now)}. */
   constructor(body, makers) {
@@ -46,15 +47,15 @@ export class RowViews {
       view.show(row);
       view.showAge(now);
       place(view.element, row, index);
+      if (!view.element.isConnected) this.#body.append(view.element);
     }
     for (const { element } of Object.values(this.#spare).flat()) element.remove();
-    this.#order(wanted);
   }
 
-  /** Elements stand in the order of the rows, for those who hear them. */
-  #order(wanted) {
+  /** Put the elements in the order of the rows, for those who hear them; too slow to do while rows fly past. */
+  order() {
     let cursor = this.#body.firstChild;
-    for (const index of wanted) {
+    for (const index of [...this.#shown.keys()].sort((a, b) => a - b)) {
       const { element } = this.view(index);
       if (element === cursor) cursor = cursor.nextSibling;
       else this.#body.insertBefore(element, cursor);
@@ -75,7 +76,14 @@ export class RowViews {
     for (const { view } of this.#shown.values()) view.showAge(now);
   }
 
-  mark(active) {
-    for (const [index, { view }] of this.#shown) view.element.classList.toggle("active", index === active);
+  /** Make `index` the one element of class active; returns it, if there is one. */
+  mark(index) {
+    const element = this.view(index)?.element;
+    if (element !== this.#marked) {
+      this.#marked?.classList.remove("active");
+      element?.classList.add("active");
+    }
+    this.#marked = element;
+    return element;
   }
 }

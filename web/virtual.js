@@ -6,7 +6,9 @@
 
 import { RowViews } from "/row-views.js";
 
-const SPARE_LINES = 6; // drawn above and below what is in sight
+const SPARE_LINES = 8; // drawn above and below what is in sight
+const STRIDE_LINES = 4; // scrolling changes the rows in strides: one costs little more than a single line
+const REST_MS = 150; // without scrolling
 const HEADING_LINES = 1; // inside the scroller, above the body
 const itemOf = (row) => row?.entry ?? row?.group ?? null;
 
@@ -16,6 +18,7 @@ export class VirtualGrid {
   #views;
   #layoutOf;
   #onDraw;
+  #onRest;
   #now;
   #layout = { rows: [], lines: [] };
   #lanes = 1;
@@ -25,20 +28,23 @@ export class VirtualGrid {
   #frame = 0;
   #stale = { layout: false, rows: false };
   #active = null; // an entry or a group
+  #rest;
 
   /**
    * scroller: has role treegrid, scrolls, has the focus; body: inside it; makers: see RowViews;
    * layoutOf(lanes): {rows: [{entry or group, line, lane}], lines: [index of a line's first row]};
-   * onDraw(layout, lanes): after each drawing; now(): milliseconds that ages are counted from.
+   * onDraw(layout, lanes): after each drawing; onRest(): other rows are in sight, and stand still;
+   * now(): milliseconds that ages are counted from.
    */
-  constructor(scroller, body, { makers, layoutOf, onDraw, now }) {
+  constructor(scroller, body, { makers, layoutOf, onDraw, onRest, now }) {
     this.#scroller = scroller;
     this.#body = body;
     this.#views = new RowViews(body, makers);
     this.#layoutOf = layoutOf;
     this.#onDraw = onDraw;
+    this.#onRest = onRest;
     this.#now = now;
-    scroller.addEventListener("scroll", () => this.#schedule(), { passive: true });
+    scroller.addEventListener("scroll", this.#onScroll, { passive: true });
     new ResizeObserver(() => this.relayout()).observe(scroller);
   }
 
@@ -101,6 +107,19 @@ export class VirtualGrid {
     else if (top + this.#height > scrollTop + room) this.#scroller.scrollTop = top + this.#height - room;
   }
 
+  #onScroll = () => {
+    this.#schedule();
+    this.#awaitRest();
+  };
+
+  #awaitRest() {
+    clearTimeout(this.#rest);
+    this.#rest = setTimeout(() => {
+      this.#views.order();
+      this.#onRest();
+    }, REST_MS);
+  }
+
   #schedule() {
     this.#frame ||= requestAnimationFrame(() => this.#draw());
   }
@@ -132,6 +151,7 @@ export class VirtualGrid {
     this.#scroller.ariaRowCount = this.#layout.rows.length + HEADING_LINES;
     this.#body.style.height = `${this.#layout.lines.length * this.#height}px`;
     if (anchor) this.#keep(anchor);
+    this.#awaitRest();
   }
 
   #anchor() {
@@ -150,9 +170,9 @@ export class VirtualGrid {
   /** The indices that need an element, rising. */
   #wanted(active) {
     const { rows, lines } = this.#layout;
-    const top = Math.floor(this.#scroller.scrollTop / this.#height);
+    const top = STRIDE_LINES * Math.floor(this.#scroller.scrollTop / this.#height / STRIDE_LINES);
     const first = lines[Math.max(0, top - SPARE_LINES)] ?? rows.length;
-    const end = lines[top + this.linesInSight + SPARE_LINES + 2] ?? rows.length;
+    const end = lines[top + this.linesInSight + STRIDE_LINES + SPARE_LINES] ?? rows.length;
     const wanted = Array.from({ length: end - first }, (_, i) => first + i);
     if (active >= 0 && active < first) wanted.unshift(active);
     if (active >= end) wanted.push(active);
@@ -165,8 +185,7 @@ export class VirtualGrid {
   };
 
   #mark(active) {
-    this.#views.mark(active);
-    const id = this.#views.view(active)?.element.id;
+    const id = this.#views.mark(active)?.id;
     if (id) this.#scroller.setAttribute("aria-activedescendant", id);
     else this.#scroller.removeAttribute("aria-activedescendant");
   }
