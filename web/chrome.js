@@ -40,17 +40,21 @@ function themeSwitch() {
   return button;
 }
 
+/** An element that showState writes into; chrome() puts one into the header. */
+export function stateSlot() {
+  // Only the words are announced; the age ticks beside them in silence.
+  const words = element("span", { id: "state-words", role: "status" });
+  return element("span", { id: "state", className: "state" }, words, element("span", { id: "state-age" }));
+}
+
 /** Fill <header id="chrome">, apply the kept theme, and translate the page. */
 export function chrome() {
   applyKeptTheme();
   const nav = element("nav", {}, ...PAGES.map(link));
   nav.dataset.label = "chrome.pages";
-  // Only the words are announced; the age ticks beside them in silence.
-  const words = element("span", { id: "state-words", role: "status" });
-  const state = element("p", { id: "state", className: "state" }, words, element("span", { id: "state-age" }));
   const switches = element("div", { className: "switches" }, languageSwitch(), themeSwitch());
   const brand = element("a", { className: "brand", href: "/", textContent: "kvcast", translate: false });
-  byId("chrome").replaceChildren(brand, nav, state, switches);
+  byId("chrome").replaceChildren(brand, nav, stateSlot(), switches);
   translate();
   changes.addEventListener("change", () => last && showState(...last));
 }
