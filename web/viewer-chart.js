@@ -161,7 +161,7 @@ export class Chart {
     if (byId("chart").hidden) return; // the library cannot draw into no space
     this.#plot ??= new Plot(byId("plot"));
     const drawn = this.#plot.draw(this.#kind, all, grid);
-    byId("plot").dataset.empty = String(!drawn || !all.length);
+    byId("plot").dataset.drawn = String(drawn);
     this.#say(!drawn ? t("viewer.unplottable") : all.length ? "" : t("viewer.empty"));
   }
 

@@ -4,7 +4,7 @@ import { language, t } from "/i18n.js";
 import { byId, element } from "/page.js";
 
 const TABLE_MOST = 100;
-const PRICES = ["open", "high", "low", "close", "count"];
+const FIGURES = ["open", "high", "low", "close", "count"];
 
 /** summary: of Candles, or null; range: its name for people. */
 export function showFigures(key, range, summary) {
@@ -19,11 +19,11 @@ export function showFigures(key, range, summary) {
 
 export function tabulate(candles) {
   const shown = candles.slice(-TABLE_MOST).reverse();
-  const clock = new Intl.DateTimeFormat(language(), { dateStyle: "short", timeStyle: "medium" });
-  const heads = ["start", ...PRICES].map((name) => element("th", { scope: "col", textContent: t(`viewer.column.${name}`) }));
+  const clock = new Intl.DateTimeFormat(language(), { dateStyle: "short", timeStyle: "medium", hourCycle: "h23" });
+  const heads = ["start", ...FIGURES].map((name) => element("th", { scope: "col", textContent: t(`viewer.column.${name}`) }));
   const rows = shown.map((candle) => {
     const start = element("th", { scope: "row", textContent: clock.format(1000 * candle.start) });
-    const cells = PRICES.map((name) => element("td", { className: "number", textContent: candle[name] }));
+    const cells = FIGURES.map((name) => element("td", { className: "number", textContent: candle[name] }));
     return element("tr", {}, start, ...cells);
   });
   const caption = element("caption", { textContent: t("viewer.table-caption", { n: shown.length }) });

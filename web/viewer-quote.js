@@ -82,7 +82,7 @@ export class Quote {
     put("category", category);
     put("rev", rev);
     byId("time").dateTime = updatedAt ?? "";
-    const clock = new Intl.DateTimeFormat(language(), { dateStyle: "medium", timeStyle: "medium" });
+    const clock = new Intl.DateTimeFormat(language(), { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
     put("time", updatedAt ? clock.format(new Date(updatedAt)) : "–");
     this.mark = showChange("since-tick", this.#before, value, t("viewer.since-tick"));
     showChange("since-open", this.#open, value, t("viewer.since-open", { open: this.#open }));
