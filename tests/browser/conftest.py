@@ -22,6 +22,14 @@ from tests.databases import Database
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_MS = 10_000
+PRICES = {
+    ("gold", "metal"): 2345.60, ("vàng-SJC", "metal"): 8450.00, ("silver", "metal"): 29.40,
+    ("bitcoin", "crypto"): 97_250.10, ("ether", "crypto"): 3120.50, ("oil.brent", "energy"): 78.30,
+}
+TEXTS = {
+    "status": '"open until 17:00"', "desk": '{"name":"Hà Nội","limits":{"day":1500000.00,"order":20000},"on":true}',
+    "switch": "false", "empty": "null",
+}
 
 
 @pytest.fixture(scope="session")
@@ -103,6 +111,29 @@ def console_url(app: Server) -> str:
 def fresh_app(behind: ExitStack, serve: Callable[..., Server], stores: Stores) -> Server:
     """The three functions on an empty database: no other test's keys, and it may be killed and started again."""
     return serve("local", **behind.enter_context(Database(stores)).environment())
+
+
+@pytest.fixture(scope="session")
+def filled_app(stores: Stores) -> Iterator[Server]:
+    """The three functions on a database that holds what pages show: prices with a past, texts. Only to be read."""
+    with Database(stores) as database:
+        server = Server(stores, "local", database.environment())
+        try:
+            server.start()
+            fill(server)
+            yield server
+        finally:
+            server.close()
+
+
+def fill(server: Server) -> None:
+    with Caller(server.url, server.token) as call:
+        for tick in range(40):
+            for (key, category), price in PRICES.items():
+                moved = price + 1.25 * (tick % 7) - 0.5 * (tick % 3)
+                call.rev_of(key, f"{moved:.2f}", more=f',"category":"{category}"')
+        for key, value in TEXTS.items():
+            call.rev_of(key, value, more=',"category":"desk"')
 
 
 @pytest.fixture
