@@ -1,15 +1,9 @@
-/* What every page shares: its token, its elements, how it words a state and an age. */
+/* What every page shares: its token, its elements, how it words an age. */
 
 import "/chrome-text.js";
 import { t } from "/i18n.js";
 
 const TOKEN = "kvcast.token";
-const WORDS = {
-  connecting: ["○", "Connecting"],
-  live: ["●", "Live"],
-  stale: ["◐", "Not up to date"],
-  offline: ["▲", "Offline"],
-};
 
 /** The token of the link's fragment, moved into this tab's storage and out of the address; or null. */
 export function takeToken() {
@@ -38,14 +32,6 @@ export function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
   made.append(...children);
   return made;
-}
-
-/** Write the connection's state into `node`; `reason` may be empty. */
-export function showState(node, state, reason) {
-  const [mark, word] = WORDS[state];
-  const text = `${mark} ${word}${reason ? `: ${reason}` : ""}`;
-  node.dataset.state = state;
-  if (node.textContent !== text) node.textContent = text;
 }
 
 /** "3 s", "2 min 5 s", "4 h 10 min" or "3 d" for a span in milliseconds. */

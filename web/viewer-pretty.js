@@ -1,6 +1,6 @@
 /* JSON for reading: strings without their quotes and escapes, objects indented, numbers to the digit as written. No DOM. */
 
-import { elements, members } from "/frames.js";
+import { elements, members } from "./frames.js";
 
 const INDENT = "  ";
 
