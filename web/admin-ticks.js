@@ -54,8 +54,7 @@ function joined(first, second) {
 export function textOf({ number, bytes }) {
   if (bytes.length > LINE_MOST_BYTES) throw new BadLine("admin.line.too-long", { most: LINE_MOST_BYTES });
   try {
-    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: number !== 1 }).decode(bytes);
-    return text.replace(/\r$/, "");
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: number !== 1 }).decode(bytes);
   } catch {
     throw new BadLine("admin.line.not-utf8");
   }
@@ -77,11 +76,15 @@ export function elementOfJson(text, defaultCategory = "") {
   if (found.get("key") === undefined || value === undefined) throw new BadLine("admin.line.incomplete");
   const given = found.get("category");
   const category = given === undefined || given === "null" || given === '""' ? quoted(defaultCategory) : given;
-  return `{"key":${found.get("key")}${category ? `,"category":${category}` : ""},"value":${value}}`;
+  return element(found.get("key"), value, category);
 }
 
 function quoted(text) {
   return text ? JSON.stringify(text) : "";
+}
+
+function element(key, value, category) {
+  return `{"key":${key},"value":${value}${category && `,"category":${category}`}}`;
 }
 
 /** Reads CSV with a header, parted by comma, semicolon or tab. A quoted cell may go over several lines. */
@@ -93,20 +96,20 @@ export class Csv {
   /** The element that `text` completes, or null. Throws BadLine; on the header that one has `final` set. */
   take(text, defaultCategory = "") {
     const record = this.#open ? `${this.#open}\n${text}` : text;
-    if ((record.split('"').length - 1) % 2) {
+    const { cells, isOpen } = split(record, this.#delimiter ?? delimiterOf(record));
+    if (isOpen) {
       if (record.length > LINE_MOST_BYTES) throw this.#drop(new BadLine("admin.line.quote"));
       this.#open = record;
       return null;
     }
     this.#open = "";
-    if (this.#delimiter === null) return this.#header(record);
-    const cells = cellsOf(record, this.#delimiter);
+    if (this.#delimiter === null) return this.#header(record, cells);
     const { key, value, category } = this.#columns;
     if (Math.max(key, value, category) >= cells.length) throw new BadLine("admin.line.columns", { count: cells.length });
     const written = cells[value];
     if (!written) throw new BadLine("admin.line.no-value");
     const named = quoted((category >= 0 && cells[category]) || defaultCategory);
-    return `{"key":${JSON.stringify(cells[key])}${named && `,"category":${named}`},"value":${NUMBER.test(written) ? written : JSON.stringify(written)}}`;
+    return element(JSON.stringify(cells[key]), NUMBER.test(written) ? written : JSON.stringify(written), named);
   }
 
   /** The file is over: throws BadLine when a quote was never closed. */
@@ -119,10 +122,9 @@ export class Csv {
     return error;
   }
 
-  #header(text) {
-    const count = (delimiter) => text.split(delimiter).length;
-    this.#delimiter = [",", ";", "\t"].reduce((best, one) => (count(one) > count(best) ? one : best));
-    const names = cellsOf(text, this.#delimiter).map((name) => name.toLowerCase());
+  #header(text, cells) {
+    this.#delimiter = delimiterOf(text);
+    const names = cells.map((name) => name.toLowerCase());
     const at = (wanted) => names.indexOf(wanted.find((name) => names.includes(name)));
     this.#columns = { key: at(KEYS), value: at(VALUES), category: at(["category"]) };
     for (const [column, wanted] of [["key", KEYS], ["value", VALUES]]) {
@@ -134,18 +136,29 @@ export class Csv {
   }
 }
 
-function cellsOf(record, delimiter) {
+function delimiterOf(header) {
+  const count = (delimiter) => header.split(delimiter).length;
+  return [",", ";", "\t"].reduce((best, one) => (count(one) > count(best) ? one : best));
+}
+
+/** A quote counts only where a cell begins, and doubled inside; so `5" pipe` needs none around it. */
+function split(record, delimiter) {
   const cells = [""];
-  let inQuotes = false;
-  for (let i = 0; i < record.length; i += 1) {
-    const character = record[i];
-    if (character === '"') {
-      if (inQuotes && record[i + 1] === '"') cells[cells.length - 1] += record[(i += 1)];
-      else inQuotes = !inQuotes;
-    } else if (character === delimiter && !inQuotes) cells.push("");
-    else cells[cells.length - 1] += character;
+  let state = "start";
+  for (const character of record) {
+    if (state === "quoted") {
+      if (character === '"') state = "closing";
+      else cells[cells.length - 1] += character;
+    } else if (character === '"' && state === "start") state = "quoted";
+    else if (character === delimiter) {
+      cells.push("");
+      state = "start";
+    } else {
+      cells[cells.length - 1] += character;
+      state = character === '"' && state === "closing" ? "quoted" : "inside";
+    }
   }
-  return cells.map((cell) => cell.trim());
+  return { cells: cells.map((cell) => cell.trim()), isOpen: state === "quoted" };
 }
 
 /** A CSV cell that reads back as `text`. */
