@@ -37,6 +37,7 @@ define({
     "viewer.history-failed": "The history could not be read: {message} It is tried again; the value above stays live.",
     "viewer.no-answer": "the server did not answer.",
     "viewer.readable": "Readable",
+    "viewer.chart": "Chart",
     "viewer.summary": ({ key, range, first, last, high, low, n }) =>
       `Chart of ${key}, ${range}: from ${first} to ${last}, high ${high}, low ${low}, ${n === 1 ? "1 tick" : `${n} ticks`}.`,
     "viewer.summary-empty": "Chart of {key}, {range}: no ticks.",
@@ -82,6 +83,7 @@ define({
     "viewer.history-failed": "Không đọc được lịch sử: {message} Đang thử lại; giá trị ở trên vẫn trực tiếp.",
     "viewer.no-answer": "máy chủ không trả lời.",
     "viewer.readable": "Dạng dễ đọc",
+    "viewer.chart": "Biểu đồ",
     "viewer.summary": ({ key, range, first, last, high, low, n }) =>
       `Biểu đồ của ${key}, ${range}: từ ${first} đến ${last}, cao nhất ${high}, thấp nhất ${low}, ${n} lần ghi.`,
     "viewer.summary-empty": "Biểu đồ của {key}, {range}: không có lần ghi nào.",
