@@ -24,11 +24,17 @@ export class CallError extends Error {
   }
 }
 
+/** Why the server refused something: its own English sentence, where no text has the code's name. */
+export function reasonOf({ code, message }) {
+  const name = `admin.reason.${code}`;
+  return knows(name) ? t(name) : message;
+}
+
 /** What happened, what was kept, what to do. */
 export function explain(error) {
   if (!(error instanceof CallError)) return error.message;
   const name = `admin.error.${error.code}`;
-  const params = { message: error.message, status: error.status, seconds: error.retryAfter };
+  const params = { message: reasonOf(error), status: error.status, seconds: error.retryAfter };
   return t(knows(name) ? name : error.status === 400 ? "admin.error.refused" : "admin.error.other", params);
 }
 

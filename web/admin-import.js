@@ -1,6 +1,6 @@
 /* Import: lines of a file into batches, each sent until it is answered, always with its own Idempotency-Key. */
 
-import { CallError, explain, newId } from "/admin-calls.js";
+import { CallError, explain, newId, reasonOf } from "/admin-calls.js";
 import { download } from "/admin-export.js";
 import { BadLine, Csv, csvCell, elementOfJson, linesOf, looksLikeJson, textOf } from "/admin-ticks.js";
 import { t } from "/i18n.js";
@@ -79,7 +79,7 @@ class Import {
     if (!batch.length) return;
     const { results } = await this.#post(batch.map(({ body }) => body).join("\n"));
     results.forEach(({ error }, index) => {
-      if (error) this.#refuse(batch[index].line, () => error.message);
+      if (error) this.#refuse(batch[index].line, () => reasonOf(error));
       else this.written += 1;
     });
     this.onProgress();
@@ -113,6 +113,7 @@ function pause(ms, signal) {
 }
 
 function report({ refused, refusedCount, file }) {
+  refused.sort((a, b) => a.line - b.line); // the server's refusals came later than the reader's
   const rows = refused.slice(0, SHOWN_MOST).map(({ line, reason }) =>
     element("tr", {}, element("th", { scope: "row", className: "number", textContent: String(line) }), element("td", { textContent: reason() })));
   byId("refused-rows").replaceChildren(...rows);

@@ -2,6 +2,10 @@
 
 import { define } from "/i18n.js";
 
+const many = (count, one, more = `${one}s`) => `${count} ${count === 1 ? one : more}`;
+const outcome = ({ written, refused }) => `${many(written, "line")} written, ${refused} refused`;
+const kept = ({ written, refused }) => `${many(written, "line was", "lines were")} written and stay${written === 1 ? "s" : ""}; ${refused} refused.`;
+
 define({
   en: {
     "admin.title": "Admin",
@@ -28,7 +32,7 @@ define({
     "admin.keys.delete": "Delete",
     "admin.keys.refresh": "Refresh",
     "admin.keys.gone": "deleted",
-    "admin.keys.all": "{count} keys",
+    "admin.keys.all": ({ count }) => many(count, "key"),
     "admin.keys.some": "the first {count} keys",
     "admin.keys.none": "No keys yet. Add one, or import a file.",
     "admin.keys.none-found": "No key fits.",
@@ -63,12 +67,12 @@ define({
     "admin.import.note": "Import",
     "admin.import.progress": "Progress of the import",
     "admin.import.choose": "No file is chosen. Choose one, then press Import.",
-    "admin.import.so-far": "{written} lines written, {refused} refused so far.",
-    "admin.import.away": "{written} lines written, {refused} refused so far. Waiting for the server, no line is lost: {reason}",
-    "admin.import.done": "Done: {written} lines written, {refused} refused.",
-    "admin.import.cancelled": "Cancelled. {written} lines were written and stay; {refused} were refused. Importing the file again does no harm.",
-    "admin.import.stopped": "Stopped: {reason} {written} lines were written and stay; {refused} were refused. Mend the cause, then import the file again.",
-    "admin.import.refused": "{count} refused lines, {shown} shown",
+    "admin.import.so-far": (run) => `${outcome(run)} so far.`,
+    "admin.import.away": (run) => `${outcome(run)} so far. Waiting for the server, no line is lost: ${run.reason}`,
+    "admin.import.done": (run) => `Done: ${outcome(run)}.`,
+    "admin.import.cancelled": (run) => `Cancelled. ${kept(run)} Importing the file again does no harm.`,
+    "admin.import.stopped": (run) => `Stopped: ${run.reason} ${kept(run)} Mend the cause, then import the file again.`,
+    "admin.import.refused": ({ count, shown }) => `${many(count, "refused line")}, ${shown} shown`,
     "admin.import.save": "Download all",
     "admin.import.line": "Line",
     "admin.import.reason": "Reason",
@@ -77,7 +81,7 @@ define({
     "admin.line.not-json": "The line is not JSON: {reason}",
     "admin.line.incomplete": "The line has no key or no value; give both.",
     "admin.line.quote": "A quote is opened and never closed.",
-    "admin.line.columns": "The line has {count} columns, fewer than its header.",
+    "admin.line.columns": ({ count }) => `The line has ${many(count, "column")}, fewer than its header.`,
     "admin.line.no-value": "The value is empty; give one, or leave the line out.",
     "admin.line.header": "The header \"{header}\" names none of: {names}.",
     "admin.export.title": "Export",
@@ -88,7 +92,7 @@ define({
     "admin.export.hint": "NDJSON keeps every value exactly. CSV keeps numbers and text; objects become text.",
     "admin.export.go": "Export",
     "admin.export.so-far": "{keys} keys so far.",
-    "admin.export.done": "Exported {keys} keys.",
+    "admin.export.done": ({ keys }) => `Exported ${many(keys, "key")}.`,
     "admin.export.cancelled": "Cancelled; no file was written.",
     "admin.export.failed": "No file was written. {reason}",
     "admin.audit.title": "Audit",
@@ -100,7 +104,7 @@ define({
     "admin.audit.token": "Token",
     "admin.audit.note": "Note",
     "admin.audit.client": "From",
-    "admin.audit.count": "{count} keys",
+    "admin.audit.count": ({ count }) => many(count, "key"),
     "admin.audit.add": "written",
     "admin.audit.batch": "batch",
     "admin.audit.create": "created",
@@ -114,7 +118,7 @@ define({
     "admin.functions.connections": "Connections",
     "admin.functions.rate": "Rate",
     "admin.functions.per-second": "{rate}/s",
-    "admin.functions.restarts": "{count} restarts",
+    "admin.functions.restarts": ({ count }) => many(count, "restart"),
     "admin.functions.autoscaler": "Autoscaler: {current} of {least} to {most} replicas, wants {desired}; {metrics}",
     "admin.functions.no-cluster": "Not in Kubernetes: there are no pods and no autoscaler to show.",
     "admin.functions.one-process": "One process serves all three here, so its CPU is shown three times.",
@@ -125,7 +129,7 @@ define({
     "admin.latency.publish": "commit → publish",
     "admin.latency.socket": "commit → socket",
     "admin.latency.painted": "commit → painted here",
-    "admin.latency.count": "Painted here: {count} changes of the listed keys, by the server's clock.",
+    "admin.latency.count": ({ count }) => `Painted here: ${many(count, "change")} of the listed keys, by the server's clock.`,
     "admin.latency.none": "No listed key changed in the last minute, so nothing was painted to measure.",
     "admin.error.no_answer": "The server did not answer, so it is not known whether it was applied. What you typed is kept. Do the same again: it is not applied twice.",
     "admin.error.outcome_unknown": "The connection to the database broke, so it is not known whether it was applied. What you typed is kept. Do the same again: it is not applied twice.",
@@ -280,5 +284,13 @@ define({
     "admin.error.payload_too_large": "Dữ liệu quá lớn; chưa thay đổi gì. {message}",
     "admin.error.refused": "Máy chủ từ chối và chưa thay đổi gì. {message}",
     "admin.error.other": "Máy chủ trả lời {status}; không rõ có gì thay đổi không. {message}",
+    // the server's sentences are English; these say the same where a person meets them most
+    "admin.reason.invalid_key": "Khóa có 1 đến 128 chữ, chữ số hoặc . _ : @ + - (tối đa 256 byte UTF-8).",
+    "admin.reason.invalid_value": "Giá trị không được nhận: không có NaN, Infinity, NUL, ký tự hỏng hay lồng quá sâu.",
+    "admin.reason.invalid_json": "Đây không phải JSON đúng.",
+    "admin.reason.value_too_large": "Giá trị quá lớn.",
+    "admin.reason.payload_too_large": "Yêu cầu quá lớn.",
+    "admin.reason.too_many_keys": "Kho đã có đủ số khóa được phép; hãy xóa bớt trước.",
+    "admin.reason.forbidden": "Mã truy cập không có quyền này.",
   },
 });

@@ -227,11 +227,9 @@ def test_a_csv_with_bad_lines_is_imported_and_each_is_reported(
     import_file(console, "giá vàng.csv", content)
     expect(console.locator("#import-status")).to_contain_text("Done: 4 lines written, 4 refused")
     rows = [row.split("\t") for row in console.locator("#refused-rows").inner_text().splitlines()]
-    assert [row[0] for row in rows] == ["5", "7", "11", "3"]
-    assert "2 columns" in rows[0][1] or "1 columns" in rows[0][1]
-    assert "value is empty" in rows[1][1]
-    assert "UTF-8" in rows[2][1]
-    assert "key" in rows[3][1]
+    assert [row[0] for row in rows] == ["3", "5", "7", "11"]
+    parts = ("key holds '/'", "1 column, fewer", "value is empty", "not UTF-8")
+    assert all(part in row[1] for row, part in zip(rows, parts, strict=True)), rows
     assert call.get(key).values() == [b"2345.60"]
     assert call.get(f"{key}.text").values() == ['"xin chào"'.encode()]
     assert call.get(f"{key}.quoted").json()["value"] == 'one; two\nthree "four"'
@@ -272,7 +270,7 @@ def test_an_import_without_a_key_column_writes_nothing_and_says_what_is_missing(
 ) -> None:
     import_file(console, "x.csv", f"name,value\n{key},1\n".encode())
     expect(console.locator("#import-status")).to_contain_text("names none of: key, symbol, ticker.")
-    expect(console.locator("#import-status")).to_contain_text("0 lines were written")
+    expect(console.locator("#import-status")).to_contain_text("0 lines were written and stay")
     assert call.get(key).status == 404
 
 
