@@ -1,7 +1,7 @@
 # make run: everything on this machine. make test: everything that needs no cluster. Needs Python >= 3.11.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: run test lint lock clean help
+.PHONY: run test test-web lint lock vendor clean help
 .SILENT:
 
 VENV := .venv
@@ -14,8 +14,16 @@ DEV_STAMP := $(VENV)/installed-dev
 run: $(RUN_STAMP) ## start PostgreSQL, Redis and the three functions; settings: PORT=8000 HOST=127.0.0.1 KVCAST_DATA=.kvcast ...
 	exec $(BIN)/kvcast up
 
-test: lint ## lint, then every test that needs no cluster
+test: lint test-web ## lint, then every test that needs no cluster
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-web: ## the tests of web/ that need no browser (needs Node.js 20.3 or newer; said in one line when it is not there)
+	if node -e 'process.exit(AbortSignal.any ? 0 : 1)' 2> /dev/null; then \
+	    node $$(node -e 'process.stdout.write(globalThis.WebSocket ? "" : "--experimental-websocket")') \
+	        --test --test-concurrency=4 --test-reporter=dot tests/web/*.test.mjs; \
+	else \
+	    echo "test-web is skipped: it needs Node.js 20.3 or newer."; \
+	fi
 
 lint: $(DEV_STAMP) ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check -q .
@@ -28,12 +36,16 @@ lock: ## write the lock files anew from pyproject.toml (needs `uv`)
 	uv pip compile $(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 	echo gunicorn_h1c | uv pip compile $(COMPILE) - -o requirements-fast.lock
 
+vendor: ## fetch the browser code of others into web/vendor/ (needs `npm`)
+	command -v npm > /dev/null || { echo "make vendor needs npm: install Node.js"; exit 1; }
+	python3 scripts/vendor.py
+
 clean: ## remove what was built or installed here, not the data in .kvcast
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find kvcast functions tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## this list
-	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 COMPILE := -q --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock"
 

@@ -65,7 +65,7 @@ def _rate(raw: str) -> str:
 def _origins(raw: str) -> frozenset[str]:
     origins = frozenset(item.rstrip("/") for item in re.split(r"[\s,]+", raw) if item)
     for origin in origins:
-        if not re.fullmatch(r"https?://[^/\s*]+", origin):
+        if not re.fullmatch(r"https?://[A-Za-z0-9._:\[\]-]+", origin):
             raise ValueError("exact origins such as `https://example.org`, parted by spaces")
     return origins
 
@@ -110,6 +110,9 @@ class Settings:
     trusted_hops: int = _setting("KVCAST_TRUSTED_HOPS", 0, _integer(0, 10), "proxies in front, exactly")
     allowed_origins: frozenset[str] = _setting(
         "KVCAST_ALLOWED_ORIGINS", frozenset(), _origins, "origins, besides our own, whose pages may open sockets"
+    )
+    embed_origins: frozenset[str] = _setting(
+        "KVCAST_EMBED_ORIGINS", frozenset(), _origins, "origins whose pages may frame /viewer/<key>?embed=1"
     )
     write_limit: str = _setting("KVCAST_WRITE_LIMIT", "2000 per second", _rate, "writes of one client")
     batch_limit: str = _setting("KVCAST_BATCH_LIMIT", "200 per second", _rate, "batches of one client")

@@ -1,7 +1,11 @@
 /* /docs: /openapi.json in a form that people read. */
 
+import { chrome } from "/chrome.js";
+import { changes, t } from "/i18n.js";
 import { byId, element } from "/page.js";
+import "/docs-text.js";
 
+const METHODS = ["get", "post", "delete"];
 let description;
 
 function resolve(node) {
@@ -71,44 +75,59 @@ function answerRow([status, node]) {
   const contents = Object.entries(answer.content ?? {});
   const body = contents.map(([media, { schema }]) => `${typeOf(schema)} (${media})`).join(", ");
   const headers = Object.keys(answer.headers ?? {}).join(", ");
-  return [status, body, [answer.description, headers && `Headers: ${headers}.`].filter(Boolean).join(" ")];
+  return [status, body, [answer.description, headers && t("docs.headers", { names: headers })].filter(Boolean).join(" ")];
 }
 
 function memberRow([name, schema]) {
   return [name, typeOf(schema), schema.description ?? resolve(schema).description];
 }
 
+function inEnglish(node) {
+  node.lang = "en";
+  return node;
+}
+
+function anchor(method, path) {
+  return `${method}-${path.replace(/\W+/g, "-").replace(/^-|-$/g, "")}`;
+}
+
 function show(path, method, operation, shared) {
   const parameters = [...(shared ?? []), ...(operation.parameters ?? [])].map(resolve);
   const title = element("code", { textContent: `${method.toUpperCase()} ${path}` });
-  const block = element("section", { className: "operation" }, element("h2", {}, title),
-    element("p", { textContent: operation.summary }), prose("p", operation.description ?? "", "quiet"));
+  const block = element("section", { className: "operation panel", id: anchor(method, path) }, element("h2", {}, title),
+    element("p", { textContent: operation.summary, lang: "en" }), inEnglish(prose("p", operation.description ?? "", "quiet")));
   const part = (title, ...nodes) => block.append(element("h3", { textContent: title }), ...nodes);
   if (parameters.length) {
-    part("Parameters", table(parameters.map(({ name, in: place, required, schema, description: text }) =>
-      [name, `${place}, ${typeOf(schema)}${required ? ", required" : ""}`, text])));
+    part(t("docs.parameters"), table(parameters.map(({ name, in: place, required, schema, description: text }) =>
+      [name, `${place}, ${typeOf(schema)}${required ? `, ${t("docs.required")}` : ""}`, text])));
   }
   const body = resolve(operation.requestBody);
   for (const [media, { schema }] of Object.entries(body.content ?? {})) {
     const members = Object.entries(resolve(schema).properties ?? {});
-    part(`Body: ${media}`, element("p", { textContent: typeOf(schema) }),
+    part(t("docs.body", { media }), element("p", { textContent: typeOf(schema) }),
       ...(members.length ? [table(members.map(memberRow))] : []));
   }
-  part("Answers", table(Object.entries(operation.responses).map(answerRow)));
-  part("Try it", element("pre", { textContent: curl(path, method, operation, parameters) }));
+  part(t("docs.answers"), table(Object.entries(operation.responses).map(answerRow)));
+  part(t("docs.try"), element("pre", { textContent: curl(path, method, operation, parameters) }));
   return block;
 }
 
+function list() {
+  const operations = Object.entries(description.paths).flatMap(([path, item]) =>
+    METHODS.filter((method) => item[method]).map((method) => [path, method, item[method], item.parameters]));
+  byId("operations").replaceChildren(...operations.map((operation) => show(...operation)));
+  byId("calls").replaceChildren(...operations.map(([path, method]) =>
+    element("li", {}, element("a", { href: `#${anchor(method, path)}`, textContent: `${method.toUpperCase()} ${path}` }))));
+}
+
+chrome();
 try {
   description = await (await fetch("/openapi.json")).json();
   byId("title").textContent = `${description.info.title} ${description.info.version}`;
   byId("about").append(...description.info.description.split("\n\n").map((text) => prose("p", text)));
-  for (const [path, item] of Object.entries(description.paths)) {
-    for (const method of ["get", "post", "delete"]) {
-      if (item[method]) byId("operations").append(show(path, method, item[method], item.parameters));
-    }
-  }
+  list();
+  changes.addEventListener("change", list);
 } catch (error) {
   console.error(error);
-  byId("note").textContent = "The description could not be read. Reload this page when the server answers.";
+  byId("note").textContent = t("docs.unreadable");
 }

@@ -1,12 +1,9 @@
-/* What every page shares: its token, its elements, how it words a state and an age. */
+/* What every page shares: its token, its elements, how it words an age. */
+
+import "/chrome-text.js";
+import { t } from "/i18n.js";
 
 const TOKEN = "kvcast.token";
-const WORDS = {
-  connecting: ["○", "Connecting"],
-  live: ["●", "Live"],
-  stale: ["◐", "Not up to date"],
-  offline: ["▲", "Offline"],
-};
 
 /** The token of the link's fragment, moved into this tab's storage and out of the address; or null. */
 export function takeToken() {
@@ -37,21 +34,19 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
-/** Write the connection's state into `node`; `reason` may be empty. */
-export function showState(node, state, reason) {
-  const [mark, word] = WORDS[state];
-  const text = `${mark} ${word}${reason ? `: ${reason}` : ""}`;
-  node.dataset.state = state;
-  if (node.textContent !== text) node.textContent = text;
+/** "3 s", "2 min 5 s", "4 h 10 min" or "3 d" for a span in milliseconds. */
+export function spanText(ms) {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  const [day, hour, minute] = [86_400, 3600, 60].map((size) => Math.floor(seconds / size));
+  const unit = (name, n) => t(`age.${name}`, { n });
+  if (day) return unit("day", day);
+  if (hour) return `${unit("hour", hour)} ${unit("minute", minute % 60)}`;
+  return minute ? `${unit("minute", minute)} ${unit("second", seconds % 60)}` : unit("second", seconds);
 }
 
 /** "3 s ago" for an age in milliseconds. */
 export function ageText(ms) {
-  const seconds = Math.max(0, Math.floor(ms / 1000));
-  if (seconds < 60) return `${seconds} s ago`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s ago`;
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min ago`;
-  return `${Math.floor(seconds / 86_400)} d ago`;
+  return t("age.ago", { age: spanText(ms) });
 }
 
 export function viewerLink(key) {

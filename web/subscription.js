@@ -2,95 +2,95 @@
 
 import { isNewer } from "./frames.js";
 
-const FRAME_MOST_BYTES = 3500; // the server takes 4 KiB
-const bytes = new TextEncoder();
+/** How much a watch wants of a key, as numbers that compare: changes a second, all that are newest, each one. */
+export const UNLIMITED = Number.MAX_VALUE;
+export const EVERY = Infinity;
+
+const names = (list) => [...new Set([list].flat().map((name) => name.normalize("NFC")))];
 
 export class Subscription {
   /**
-   * keys: names, watched before they exist too; prefixes: "" is every key; mode: "latest" or "every";
-   * maxRate: changes a second and key, or undefined for all.
+   * keys: names, watched before they exist too; prefix(es): "" is every key; mode: "latest" or "every";
+   * maxRate: changes a second and key, or undefined for all. Throws TypeError.
    */
-  constructor(keys, { prefixes = [], categories = [], mode = "latest", maxRate } = {}) {
-    const names = (list) => [...new Set(list.map((name) => name.normalize("NFC")))];
+  constructor(keys, { prefix = [], prefixes = prefix, category = [], categories = category, mode = "latest", maxRate } = {}) {
+    if (mode !== "latest" && mode !== "every") throw new TypeError(`mode is "latest" or "every", not ${mode}.`);
+    if (maxRate !== undefined && !(maxRate > 0)) throw new TypeError("maxRate is a number above 0.");
+    if (maxRate && mode === "every") throw new TypeError('maxRate skips values, so it goes with mode "latest" only.');
     this.keys = new Set(names(keys));
     this.prefixes = names(prefixes);
     this.categories = new Set(names(categories));
     this.mode = mode;
     this.maxRate = maxRate;
-    this.seen = new Map(); // key -> {rev, exists, confirmed: told again since the last subscribe}
+    this.ceiling = UNLIMITED; // changes a second that are of use now: few in a hidden tab
+    this.began = false; // it was told once that all is there
+    this.missed = false; // ticks are known to be missing
+    this.seen = new Map(); // key -> {rev: null when it is of another epoch, exists}
+  }
+
+  /** One that goes on where another was, from its `description()`. */
+  static resumed({ began, missed, ceiling, seen, keys, ...options }) {
+    const restored = new Subscription(keys, options);
+    return Object.assign(restored, { began, missed, ceiling, seen: new Map(seen) });
+  }
+
+  /** All of it, as structured cloning takes it. */
+  description() {
+    const { keys, prefixes, categories, mode, maxRate, ceiling, began, missed, seen } = this;
+    return { keys: [...keys], prefixes, categories: [...categories], mode, maxRate, ceiling, began, missed, seen: [...seen] };
+  }
+
+  get every() {
+    return this.mode === "every";
   }
 
   get isBroad() {
     return this.prefixes.length > 0 || this.categories.size > 0;
   }
 
-  /** The frames that subscribe. What is known of a named key is sent along, so that only news comes back. */
-  frames(epoch) {
-    const frames = [];
-    const keys = [...this.keys];
-    while (keys.length) {
-      const some = [];
-      let size = 200;
-      do {
-        size += 2 * bytes.encode(keys[0]).length + 32; // once in keys, once in since with its rev
-        if (some.length && size > FRAME_MOST_BYTES) break;
-        some.push(keys.shift());
-      } while (keys.length);
-      const since = some
-        .filter((key) => this.seen.has(key))
-        .map((key) => `${JSON.stringify(key)}:${this.seen.get(key).rev}`);
-      const known = epoch && since.length ? `,"since":{${since}},"epoch":${JSON.stringify(epoch)}` : "";
-      frames.push(this.#frame({ keys: some }, known));
-    }
-    // No `since` here: thousands of keys do not fit a frame, and a full snapshot also shows what was deleted.
-    if (this.isBroad) frames.push(this.#frame({ prefixes: this.prefixes, categories: [...this.categories] }, ""));
-    for (const entry of this.seen.values()) entry.confirmed = false;
-    return frames;
+  get strength() {
+    return this.every ? EVERY : Math.min(this.maxRate ?? UNLIMITED, this.ceiling);
   }
 
-  #frame(names, known) {
-    const rate = this.maxRate === undefined ? {} : { max_rate: this.maxRate };
-    return JSON.stringify({ op: "sub", ...names, mode: this.mode, ...rate }).slice(0, -1) + known + "}";
+  /** The rev of `key` from which it goes on, or undefined to begin with the current value. */
+  resumeRev(key) {
+    const rev = this.seen.has(key) ? this.seen.get(key).rev : "0";
+    if (rev === null || (rev === "0" && !(this.every && this.began))) return undefined;
+    return rev;
   }
 
   /** Another epoch: its revs compare with none that was seen. */
   forgetRevs() {
-    for (const entry of this.seen.values()) entry.rev = "0";
+    for (const entry of this.seen.values()) entry.rev = null;
+    this.missed = this.began;
   }
 
-  #covers({ op, key, category }) {
+  covers({ op, key, category }) {
     if (this.keys.has(key)) return true;
     if (this.prefixes.some((prefix) => key.startsWith(prefix))) return true;
-    return op === "del" ? this.seen.has(key) : this.categories.has(category);
+    return op === "del" ? this.categories.size > 0 && this.seen.has(key) : this.categories.has(category);
   }
 
   /** The message when it is news for this watch, else null. */
   take(message) {
-    if (!this.#covers(message)) return null;
-    const before = this.seen.get(message.key);
-    if (before && message.op === "snap" && before.rev === message.rev) before.confirmed = true;
-    if (before && !isNewer(message.rev, before.rev)) return null;
-    this.seen.set(message.key, { rev: message.rev, exists: message.op !== "del", confirmed: true });
+    if (!this.covers(message)) return null;
+    const before = this.seen.get(message.key)?.rev ?? "0";
+    if (!isNewer(message.rev, before)) return null;
+    this.note(message);
     return message;
   }
 
-  /** What a `subbed` reveals: keys that are absent now, and whether ticks were missed. */
-  settle({ keys = [], absent = [], recovered = true }) {
-    const events = [];
-    const gone = (key, rev) => {
-      if (rev) this.seen.set(key, { rev, exists: false, confirmed: true });
-      events.push({ op: "absent", key });
-    };
-    for (const key of absent) {
-      const entry = this.seen.get(key);
-      if (this.keys.has(key) && entry?.exists !== false) gone(key, entry?.rev); // else its `del` was told
-    }
-    if (!keys.length && this.isBroad) {
-      for (const [key, entry] of this.seen) {
-        if (entry.exists && !entry.confirmed && !this.keys.has(key)) gone(key, entry.rev);
-      }
-    }
-    events.push({ op: "ready", keys, recovered });
-    return events;
+  /** The event that tells that `key` is absent, or null when that was told. */
+  gone(key) {
+    const before = this.seen.get(key);
+    if (before?.exists === false) return null;
+    this.seen.set(key, { rev: before?.rev ?? "0", exists: false });
+    return { op: "absent", key };
+  }
+
+  /** Remember an event that somebody else found to be news. */
+  note({ op, key, rev }) {
+    if (op === "absent") this.gone(key);
+    else this.seen.set(key, { rev, exists: op !== "del" });
   }
 }

@@ -1,10 +1,19 @@
-/* /viewer/<key>: one value, large, exactly as it was written. */
+/* /viewer/<key>: one value, large, exactly as it was written, with its chart; ?embed=1: a bare widget for a frame. */
 
+import { chrome, showState, stateSlot } from "/chrome.js";
 import { connect } from "/client.js";
-import { ageText, byId, showState, takeToken } from "/page.js";
+import { t, translate } from "/i18n.js";
+import { byId, takeToken } from "/page.js";
+import { applyKeptTheme } from "/theme.js";
+import { isPrice } from "/viewer-candles.js";
+import { Chart } from "/viewer-chart.js";
+import { History } from "/viewer-history.js";
+import { pretty } from "/viewer-pretty.js";
+import { Quote } from "/viewer-quote.js";
+import { showInTab } from "/viewer-tab.js";
+import "/viewer-text.js";
 
-const TITLE_MOST = 60;
-let shown = null; // the change on the screen, null while there is none
+const isEmbedded = new URLSearchParams(location.search).get("embed") === "1";
 
 function keyOfAddress() {
   try {
@@ -14,58 +23,99 @@ function keyOfAddress() {
   }
 }
 
-function size(text) {
-  if (text.length <= 12) return "short";
-  return text.length <= 80 ? "medium" : "long";
+function dress() {
+  if (!isEmbedded) return chrome();
+  document.body.classList.add("embed");
+  byId("chrome").remove();
+  byId("state-slot").append(stateSlot());
+  byId("state-slot").hidden = false;
+  applyKeptTheme();
 }
 
-function showValue(change) {
-  shown = change;
-  const { key, value, category, rev, updatedAt } = change;
-  byId("value").textContent = value;
-  byId("value").dataset.size = size(value);
-  byId("note").textContent = "";
-  byId("category").textContent = category;
-  byId("rev").textContent = rev;
-  byId("time").dateTime = updatedAt;
-  byId("time").textContent = new Date(updatedAt).toLocaleString();
-  document.title = `${value.slice(0, TITLE_MOST)} · ${key}`;
-}
+class Viewer {
+  #key;
+  #quote;
+  #chart;
+  #history;
+  #connection;
+  #state = ["connecting", ""];
 
-function showNothing(key, note) {
-  shown = null;
-  for (const id of ["value", "category", "rev", "time", "age"]) byId(id).textContent = id === "value" ? "" : "–";
-  byId("note").textContent = note;
-  document.title = `${key} · kvcast`;
-}
+  constructor(key) {
+    const token = takeToken();
+    this.#key = key;
+    this.#history = new History(key, token);
+    this.#quote = new Quote(key);
+    this.#chart = new Chart(key, this.#history, () => this.#now());
+    this.#connection = connect({ token, onState: (...state) => this.#become(state) });
+    this.#connection.watch([key], {}, (change) => this.#take(change));
+    this.#showTab();
+    setInterval(() => this.#tick(), 250);
+    document.addEventListener("visibilitychange", () => !document.hidden && this.#quote.change && this.#compare());
+  }
 
-const ABSENT = "This key does not exist yet. Its value will appear here when it is written.";
-const DELETED = "This key was deleted. A new value will appear here when one is written.";
+  #now() {
+    return this.#connection?.now() ?? Date.now();
+  }
 
-function start(key) {
-  byId("key").textContent = key;
-  const connection = connect({
-    token: takeToken(),
-    onState: (state, reason) => {
-      document.body.dataset.state = state;
-      showState(byId("state"), state, reason);
-    },
-  });
-  const showAge = () => {
-    if (shown) byId("age").textContent = ageText(connection.now() - Date.parse(shown.updatedAt));
-  };
-  setInterval(showAge, 250);
-  connection.watch([key], {}, (change) => {
+  #become(state) {
+    this.#state = state;
+    document.body.dataset.state = state[0];
+    this.#tick();
+    this.#showTab();
+  }
+
+  #tick() {
+    const nowMs = this.#now();
+    const age = this.#quote.age(nowMs);
+    this.#quote.showAge(nowMs);
+    showState(...this.#state, age === null ? null : age / 1000);
+  }
+
+  #take(change) {
+    if (change.op === "error") return this.#quote.say(change.message);
+    const wasThere = this.#quote.change !== null;
+    if (change.op === "ready") return wasThere ? this.#compare() : undefined;
     if (change.op === "snap" || change.op === "upd") {
-      showValue(change);
-      showAge();
+      this.#quote.take(change);
+      this.#chart.add(change);
+      if (!wasThere && change.op === "upd") this.#compare();
     }
-    if (change.op === "absent") showNothing(key, ABSENT);
-    if (change.op === "del") showNothing(key, DELETED);
-    if (change.op === "error") byId("note").textContent = change.message;
-  });
+    if (change.op === "absent") this.#quote.clear("viewer.absent");
+    if (change.op === "del") this.#quote.clear("viewer.deleted");
+    this.#showBelow();
+    this.#showTab();
+    this.#tick();
+  }
+
+  /** A price has a chart; any other value has a readable form. */
+  #showBelow() {
+    const { value } = this.#quote.change ?? {};
+    byId("chart").hidden = value === undefined || !isPrice(value);
+    byId("readable").hidden = value === undefined || isPrice(value);
+    if (!byId("readable").hidden) byId("pretty").textContent = pretty(value);
+  }
+
+  #showTab() {
+    const mark = this.#state[0] === "live" ? this.#quote.mark : "○";
+    showInTab(this.#key, this.#quote.change?.value ?? null, mark);
+  }
+
+  /** After a start or a gap: what the shown value is compared with, and the chart. */
+  async #compare() {
+    this.#chart.load();
+    const midnight = Math.floor(new Date().setHours(0, 0, 0, 0) / 1000);
+    const [ticks, open] = await Promise.all([this.#history.newest(2), this.#history.open(midnight)]).catch(() => [[], null]);
+    const at = ticks.findIndex(({ rev }) => rev === this.#quote.change?.rev);
+    this.#quote.compareWith({ before: ticks[at - 1]?.value ?? null, open });
+    this.#showTab();
+  }
 }
 
+dress();
 const key = keyOfAddress();
-if (key) start(key);
-else showNothing("No key", "The address names no key; it should end in /viewer/ and the key.");
+if (key) new Viewer(key);
+else {
+  const quote = new Quote(t("viewer.no-key-name"));
+  quote.clear("viewer.no-key");
+}
+translate();

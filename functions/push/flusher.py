@@ -136,4 +136,4 @@ def delivered(frames: list[Frame], report: WorkerReport) -> None:
     if newest.payload.startswith(b'{"op":"upd"') and newest.committed_at is not None:
         seconds = max(0.0, time.time() - newest.committed_at)
         DELIVERY_SECONDS.observe(seconds)
-        report.latency(seconds)
+        report.took("socket", seconds)

@@ -12,6 +12,7 @@ from kvcast.storage import reads
 from kvcast.storage.pool import Pool
 from kvcast.web import FunctionApp
 
+from functions.read.admin import AdminViews
 from functions.read.l1 import L1
 from functions.read.lookup import Lookup
 from functions.read.pages import install_pages
@@ -38,6 +39,7 @@ def create_app(settings: Settings | None = None) -> FunctionApp:
     app.health.probe("postgresql", lambda: pool.run("SELECT 1"))
     app.health.probe("redis", cache.ping)
     Views(app, pool, lookup, Stats(pool, report, epoch)).install()
+    AdminViews(app, pool, report).install()
     install_pages(app)
     report.start()
     subscription.start()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
+from urllib.parse import parse_qs
 
 from kvcast.web import Answer, Environ, FunctionApp
 from kvcast.web.answers import Endpoint
@@ -23,6 +25,8 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
+_REVALIDATED = "no-cache"
+_IMMUTABLE = "public, max-age=31536000, immutable"  # of vendor/: the version is in the name
 
 
 def web_folder() -> Path:
@@ -32,35 +36,45 @@ def web_folder() -> Path:
 
 
 def install_pages(app: FunctionApp) -> None:
-    files = {path.name: _File(path) for path in sorted(web_folder().iterdir()) if path.suffix in _TYPES}
+    folder = web_folder()
+    files = {path.name: _File(path, _REVALIDATED) for path in sorted(folder.iterdir()) if path.suffix in _TYPES}
     limit = app.limit("read", app.settings.read_limit)
     for rule, name in _PAGES.items():
         if name in files:
             app.endpoint_route("GET", rule, files[name].answer, limit)
     if "viewer.html" in files:
-        app.endpoint_route("GET", "/viewer/<path:key>", _viewer(files["viewer.html"]), limit)
+        viewer = _viewer(folder / "viewer.html", app.settings.embed_origins)
+        app.endpoint_route("GET", "/viewer/<path:key>", viewer, limit)
+    for path in sorted((folder / "vendor").glob("*.js")):
+        files[f"vendor/{path.name}"] = _File(path, _IMMUTABLE)
     for name, file in files.items():
         if not name.endswith(".html"):
             app.endpoint_route("GET", f"/{name}", file.answer, limit)
 
 
-def _viewer(file: _File) -> Endpoint:
+def _viewer(path: Path, embed_origins: Collection[str]) -> Endpoint:
+    """The viewer; with ?embed=1, and only then, these origins may frame it."""
+    page = _File(path, _REVALIDATED)
+    ancestors = " ".join(sorted(embed_origins)) or "'none'"
+    widget = _File(path, _REVALIDATED, POLICY.replace("frame-ancestors 'none'", f"frame-ancestors {ancestors}"))
+
     def answer(environ: Environ) -> Answer:
         key_in_path(environ, "/viewer/")  # a key that cannot be is said here, not by an empty page
-        return file.answer(environ)
+        embedded = parse_qs(environ.get("QUERY_STRING", "")).get("embed") == ["1"]
+        return (widget if embedded else page).answer(environ)
 
     return answer
 
 
 class _File:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, caching: str, policy: str = POLICY) -> None:
         self._body = path.read_bytes()
         self._etag = f'"{hashlib.sha256(self._body).hexdigest()[:16]}"'
         self._headers = [
             ("Content-Type", _TYPES[path.suffix]),
             ("ETag", self._etag),
-            ("Cache-Control", "no-cache"),
-            ("Content-Security-Policy", POLICY),
+            ("Cache-Control", caching),
+            ("Content-Security-Policy", policy),
             ("Referrer-Policy", "no-referrer"),
         ]
 

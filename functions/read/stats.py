@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from kvcast.bus.workers import Report, WorkerReport, quantile_ms
+from kvcast.bus.workers import STAGES, Report, WorkerReport, quantile_ms, stage_counts
 from kvcast.errors import BusUnavailable, KvcastError
 from kvcast.storage import reads
 from kvcast.storage.pool import Pool
@@ -27,14 +27,15 @@ class Stats:
             reports = self._report.all()
         except BusUnavailable:
             reports = []
-        latency = [sum(column) for column in zip(*(r.latency for r in reports if r.latency), strict=False)]
+        stages = {name: _quantiles(reports, name) for name in STAGES}
         return {
             "success": True,
             "keys": self._count(),
             "writesPerSecond": _rate(reports, "writes"),
             "readsPerSecond": _rate(reports, "reads"),
             "connections": sum(report.connections for report in reports),
-            "pushLatencyMs": {"p50": quantile_ms(latency, 0.5), "p99": quantile_ms(latency, 0.99)},
+            "pushLatencyMs": stages["socket"],
+            "stagesMs": stages,
             "functions": {name: _function(name, reports) for name in ("write", "read", "push")},
             "epoch": self._epoch,
         }
@@ -51,6 +52,11 @@ class Stats:
 
 def _rate(reports: list[Report], what: str) -> float:
     return round(sum(report.rates.get(what, 0.0) for report in reports), 1)
+
+
+def _quantiles(reports: list[Report], stage: str) -> dict[str, float | None]:
+    counts = stage_counts(reports, stage)
+    return {"p50": quantile_ms(counts, 0.5), "p99": quantile_ms(counts, 0.99)}
 
 
 def _function(name: str, reports: list[Report]) -> dict[str, Any]:

@@ -42,6 +42,7 @@ class Unit:
 
     def __init__(self, writes: Sequence[Write]) -> None:
         self.writes = writes
+        self.received_at = time.perf_counter()
         self.results: list[Result] = []
         self._done = Event()
 
@@ -157,7 +158,8 @@ class Committer:
             for unit, results in finished:
                 unit.finish(results)
 
-        self._publisher.publish(changes, answer)
+        written = [unit for unit, results in finished if any(isinstance(result, Change) for result in results)]
+        self._publisher.publish(changes, answer, [unit.received_at for unit in written])
 
     def _fail(self, units: list[Unit], error: KvcastError) -> None:
         for unit in units:

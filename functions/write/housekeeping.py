@@ -10,7 +10,7 @@ from threading import Event
 from kvcast.config import Settings
 from kvcast.errors import KvcastError
 from kvcast.loops import start_loop
-from kvcast.storage import reads, sweeps
+from kvcast.storage import audit, reads, sweeps
 from kvcast.storage.pool import Pool
 from kvcast.storage.writes import Statements, expire
 
@@ -57,6 +57,7 @@ class Housekeeping:
                 if time.monotonic() >= reap_at:
                     reap_at = time.monotonic() + REAP_SECONDS
                     sweeps.reap(self._pool)
+                    audit.reap(self._pool)
                     sweeps.roll_partitions(self._pool, self._settings.history_days)
                 if time.monotonic() >= count_at:
                     started = time.monotonic()

@@ -5,9 +5,11 @@ Redis being down never fails a write: the sweep of every push worker finds what 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from threading import Event
+from typing import NamedTuple
 
 from kvcast.bus.cache import Cache
 from kvcast.bus.workers import WorkerReport
@@ -19,6 +21,13 @@ from kvcast.metrics import PUBLISH_FAILURES, WRITES
 _MOST_AT_ONCE = 2000
 
 
+class _Waiting(NamedTuple):
+    changes: list[Change]
+    then: Callable[[], object]
+    committed_at: float
+    requests: int
+
+
 class Publisher:
     """enabled=False commits without publishing, as a process does that dies in between; for tests."""
 
@@ -26,41 +35,54 @@ class Publisher:
         self._cache = cache
         self._report = report
         self._enabled = enabled
-        self._queue: SimpleQueue[tuple[list[Change], Callable[[], object]]] = SimpleQueue()
+        self._queue: SimpleQueue[_Waiting] = SimpleQueue()
 
     def start(self) -> None:
         start_loop("publisher", self._run_for_ever)
 
-    def publish(self, changes: list[Change], then: Callable[[], object]) -> None:
-        """Queue `changes` and call `then` once Redis has them, or has failed to take them."""
-        self._queue.put((changes, then))
+    def publish(self, changes: list[Change], then: Callable[[], object], received: Sequence[float] = ()) -> None:
+        """Queue `changes`, just committed, and call `then` once Redis has them, or has failed to take them.
 
-    def publish_and_wait(self, changes: list[Change]) -> None:
+        received: when the requests that asked for them had come in, on the clock of `time.perf_counter`.
+        """
+        now = time.perf_counter()
+        for at in received:
+            self._report.took("commit", now - at)
+        self._queue.put(_Waiting(changes, then, now, len(received)))
+
+    def publish_and_wait(self, changes: list[Change], received: Sequence[float] = ()) -> None:
         published = Event()
-        self.publish(changes, published.set)
+        self.publish(changes, published.set, received)
         published.wait()
 
     def _run_for_ever(self) -> None:
         while True:
             waiting = [self._queue.get()]
-            size = len(waiting[0][0])
+            size = len(waiting[0].changes)
             while size < _MOST_AT_ONCE:
                 try:
                     waiting.append(self._queue.get_nowait())
                 except Empty:
                     break
-                size += len(waiting[-1][0])
+                size += len(waiting[-1].changes)
             try:
-                self._publish([change for changes, _ in waiting for change in changes])
+                self._publish(waiting)
             finally:  # whatever happened, it is committed, and nobody may wait for ever
-                for _, then in waiting:
-                    then()
+                for one in waiting:
+                    one.then()
 
-    def _publish(self, changes: list[Change]) -> None:
+    def _publish(self, waiting: list[_Waiting]) -> None:
+        changes = [change for one in waiting for change in one.changes]
         WRITES.inc(len(changes))
         self._report.count("writes", len(changes))
-        if self._enabled:
-            try:
-                self._cache.publish(changes)
-            except BusUnavailable:
-                PUBLISH_FAILURES.inc(len(changes))
+        if not self._enabled:
+            return
+        try:
+            self._cache.publish(changes)
+        except BusUnavailable:
+            PUBLISH_FAILURES.inc(len(changes))
+            return
+        now = time.perf_counter()
+        for one in waiting:
+            for _ in range(one.requests):
+                self._report.took("publish", now - one.committed_at)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Sequence
 
 from kvcast.errors import InvalidRequest, KvcastError, PayloadTooLarge
 from kvcast.messages import Change, Write, decode_write, encode, split_batch
 from kvcast.storage import idempotency, writes
+from kvcast.storage.audit import Action
 from kvcast.storage.pool import Pool, Session
 from kvcast.storage.writes import Statements
 from kvcast.tokens import Token, require
@@ -15,10 +17,12 @@ from kvcast.web import Answer, Environ, FunctionApp
 from kvcast.web.answers import JSON
 from kvcast.web.requests import IDEMPOTENCY_KEY, etags, is_ndjson, key_in_path, query, read_body, require_json
 
+from functions.write.auditing import NOTE_HEADER, note_of, record
 from functions.write.committer import Committer, Result
 from functions.write.publisher import Publisher
 
 Operation = Callable[[Session], list[Change]]
+_ALONE = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", "HTTP_IDEMPOTENCY_KEY", NOTE_HEADER)
 
 
 class Views:
@@ -48,11 +52,12 @@ class Views:
         body = read_body(environ, self._settings.body_max_bytes, self._settings.body_timeout_seconds)
         write = decode_write(body, self._settings.value_max_bytes)
         require(token, "write", write.key)
-        if not _conditional(environ):
+        if not _is_alone(environ):
             return _raw(_one_answer([_change(self._committer.submit([write])[0])]))
         for error in self._committer.refused([write]).values():
             raise error
-        return self._alone(environ, token, body, self._conditional_write(environ, write), _one_answer)
+        action, operation = self._conditional_write(environ, write)
+        return self._alone(environ, token, body, operation, _one_answer, action)
 
     def batch(self, environ: Environ) -> Answer:
         token = self._known(environ)
@@ -68,7 +73,7 @@ class Views:
             )
         decoded = [self._decode(part, token) for part in parts]
         accepted = [write for write in decoded if isinstance(write, Write)]
-        if "HTTP_IDEMPOTENCY_KEY" not in environ:
+        if not _is_alone(environ):
             return _raw(_batch_answer(decoded, self._committer.submit(accepted)))
         refused = self._committer.refused(accepted)
         allowed = [write for index, write in enumerate(accepted) if index not in refused]
@@ -80,7 +85,7 @@ class Views:
             made = iter(changes)
             return _batch_answer(decoded, [refused.get(index) or next(made) for index in range(len(accepted))])
 
-        return self._alone(environ, token, body, operation, render)
+        return self._alone(environ, token, body, operation, render, "batch")
 
     def delete(self, environ: Environ) -> Answer:
         key = key_in_path(environ, "/keys/")
@@ -91,7 +96,7 @@ class Views:
         def operation(session: Session) -> list[Change]:
             return [writes.delete(session, self._statements, key, revs)]
 
-        return self._alone(environ, token, key.encode(), operation, _one_answer)
+        return self._alone(environ, token, key.encode(), operation, _one_answer, "delete")
 
     def _known(self, environ: Environ) -> Token:
         """The token, whatever its scopes: which keys it may write is asked for each key."""
@@ -106,26 +111,29 @@ class Views:
             return error
         return write
 
-    def _conditional_write(self, environ: Environ, write: Write) -> Operation:
+    def _conditional_write(self, environ: Environ, write: Write) -> tuple[Action, Operation]:
         none_match = etags(environ, "HTTP_IF_NONE_MATCH", weak_allowed=True)
         if none_match is not None and (none_match != "*" or "HTTP_IF_MATCH" in environ):
             raise InvalidRequest("A write takes `If-None-Match: *` (create only) or `If-Match`, not both.")
         if none_match == "*":
-            return lambda session: [writes.create(session, self._statements, write)]
+            return "create", lambda session: [writes.create(session, self._statements, write)]
         if "HTTP_IF_MATCH" in environ:
             revs = _revs(environ)
-            return lambda session: [writes.replace(session, self._statements, write, revs)]
-        return lambda session: writes.write_all(session, self._statements, [write])
+            return "replace", lambda session: [writes.replace(session, self._statements, write, revs)]
+        return "add", lambda session: writes.write_all(session, self._statements, [write])
 
     def _alone(
         self, environ: Environ, token: Token, body: bytes, operation: Operation,
-        render: Callable[[list[Change]], bytes],
+        render: Callable[[list[Change]], bytes], action: Action,
     ) -> Answer:
-        """Run `operation` in a transaction of its own, once for each Idempotency-Key."""
+        """Run `operation`, and record it, in a transaction of its own, once for each Idempotency-Key."""
+        received_at = time.perf_counter()
+        note = note_of(environ)
         changes: list[Change] = []
 
         def call(session: Session) -> str:
             changes.extend(operation(session))
+            record(session, environ, token, action, note, changes)
             return render(changes).decode()
 
         name = environ.get("HTTP_IDEMPOTENCY_KEY")
@@ -138,12 +146,13 @@ class Views:
             recorded = f"{token.name}:{name}"
             answer, repeated = idempotency.once(self._pool, recorded, _fingerprint(environ, body), call)
         if changes:
-            self._publisher.publish_and_wait(changes)
+            self._publisher.publish_and_wait(changes, [received_at])
         return _raw(answer.encode(), [("Idempotency-Replayed", "true")] if repeated else [])
 
 
-def _conditional(environ: Environ) -> bool:
-    return "HTTP_IF_MATCH" in environ or "HTTP_IF_NONE_MATCH" in environ or "HTTP_IDEMPOTENCY_KEY" in environ
+def _is_alone(environ: Environ) -> bool:
+    """Whether the request needs a transaction of its own."""
+    return any(header in environ for header in _ALONE)
 
 
 def _revs(environ: Environ) -> list[int] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
 from threading import Event
@@ -12,28 +13,36 @@ from threading import Event
 import msgspec
 
 from kvcast.bus.connection import Breaker, open_redis
+from kvcast.draining import draining
 from kvcast.errors import BusUnavailable
 from kvcast.loops import start_loop
 
 LATENCY_BOUNDS_MS = (0.5, 1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 250, 500, 1000, 2500, 5000)
+STAGES = ("commit", "publish", "socket")
 _STALE_SECONDS = 5
 _WINDOW_SECONDS = 10
 _KEY = "kvcast:workers"
 
 
 class Report(msgspec.Struct):
-    """One worker's last word. rates: events per second; latency: counts per bound of LATENCY_BOUNDS_MS."""
+    """One worker's last word.
+
+    rates: events per second; cpu: processor seconds per second, of the whole process; stages: of the last
+    minute, for each stage on the way of a write, counts per bound of LATENCY_BOUNDS_MS.
+    """
 
     function: str
     worker: str
     at: float
     connections: int = 0
     rates: dict[str, float] = {}
-    latency: list[int] = []
+    stages: dict[str, list[int]] = {}
+    cpu: float = 0.0
+    ready: bool = True
 
 
 class WorkerReport:
-    """Counts what happens in this worker and announces it. `count` and `latency` are cheap."""
+    """Counts what happens in this worker and announces it. `count` and `took` are cheap."""
 
     def __init__(self, function: str, redis_url: str, connections: Callable[[], int] = lambda: 0) -> None:
         self._function = function
@@ -42,9 +51,9 @@ class WorkerReport:
         self._breaker = Breaker()
         self._connections = connections
         self._totals: dict[str, int] = {}
-        self._samples: deque[tuple[float, dict[str, int]]] = deque(maxlen=_WINDOW_SECONDS + 1)
-        self._latency = [0] * (len(LATENCY_BOUNDS_MS) + 1)
-        self._latency_minutes: deque[list[int]] = deque(maxlen=60)
+        self._samples: deque[tuple[float, float, dict[str, int]]] = deque(maxlen=_WINDOW_SECONDS + 1)
+        self._stages: dict[str, list[int]] = {}
+        self._minute: deque[dict[str, list[int]]] = deque(maxlen=60)  # one element a second
         self._ended = Event()
 
     def start(self) -> None:
@@ -56,13 +65,12 @@ class WorkerReport:
     def count(self, what: str, number: int = 1) -> None:
         self._totals[what] = self._totals.get(what, 0) + number
 
-    def latency(self, seconds: float) -> None:
-        milliseconds = seconds * 1000
-        for index, bound in enumerate(LATENCY_BOUNDS_MS):
-            if milliseconds <= bound:
-                self._latency[index] += 1
-                return
-        self._latency[-1] += 1
+    def took(self, stage: str, seconds: float) -> None:
+        """A change took so long for one stage of its way: commit, publish or socket."""
+        counts = self._stages.get(stage)
+        if counts is None:
+            counts = self._stages[stage] = [0] * (len(LATENCY_BOUNDS_MS) + 1)
+        counts[bisect_left(LATENCY_BOUNDS_MS, seconds * 1000)] += 1
 
     def all(self) -> list[Report]:
         """The last report of every worker that is alive. Raises BusUnavailable."""
@@ -81,9 +89,9 @@ class WorkerReport:
 
     def _announce_for_ever(self) -> None:
         while not self._ended.wait(1.0):
-            self._latency_minutes.append(self._latency)
-            self._latency = [0] * (len(LATENCY_BOUNDS_MS) + 1)
-            self._samples.append((time.monotonic(), dict(self._totals)))
+            self._minute.append(self._stages)
+            self._stages = {}
+            self._samples.append((time.monotonic(), time.process_time(), dict(self._totals)))
             try:
                 with self._breaker.guard():
                     self._client.hset(_KEY, f"{self._function}-{self.worker}", msgspec.json.encode(self._report()))
@@ -91,11 +99,24 @@ class WorkerReport:
                 pass  # /stats then leaves this worker out
 
     def _report(self) -> Report:
-        (first_at, first), (last_at, last) = self._samples[0], self._samples[-1]
+        (first_at, first_cpu, first), (last_at, last_cpu, last) = self._samples[0], self._samples[-1]
         span = last_at - first_at
         rates = {name: (total - first.get(name, 0)) / span for name, total in last.items()} if span else {}
-        latency = [sum(column) for column in zip(*self._latency_minutes, strict=True)]
-        return Report(self._function, self.worker, time.time(), self._connections(), rates, latency)
+        stages = {name: _sum([second[name] for second in self._minute if name in second]) for name in STAGES}
+        return Report(
+            self._function, self.worker, time.time(), self._connections(), rates,
+            {name: counts for name, counts in stages.items() if counts},
+            (last_cpu - first_cpu) / span if span else 0.0, not draining(),
+        )
+
+
+def _sum(counts: list[list[int]]) -> list[int]:
+    return [sum(column) for column in zip(*counts, strict=True)]
+
+
+def stage_counts(reports: list[Report], stage: str) -> list[int]:
+    """What all workers counted of one stage."""
+    return _sum([report.stages[stage] for report in reports if stage in report.stages])
 
 
 def quantile_ms(latency: list[int], quantile: float) -> float | None:

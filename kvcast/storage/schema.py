@@ -64,8 +64,9 @@ def _grant(connection: Connection, role: str) -> None:
         f"GRANT USAGE ON SCHEMA kvcast TO {role}",
         f"GRANT SELECT ON kvcast.meta TO {role}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON kvcast.kv, kvcast.tick, kvcast.idempotency TO {role}",
+        f"GRANT SELECT, INSERT ON kvcast.audit TO {role}",
         f"GRANT USAGE, SELECT ON SEQUENCE kvcast.rev TO {role}",
-        "REVOKE ALL ON FUNCTION kvcast.roll_partitions(integer) FROM PUBLIC",
-        f"GRANT EXECUTE ON FUNCTION kvcast.roll_partitions(integer) TO {role}",
+        "REVOKE ALL ON FUNCTION kvcast.roll_partitions(integer), kvcast.reap_audit() FROM PUBLIC",
+        f"GRANT EXECUTE ON FUNCTION kvcast.roll_partitions(integer), kvcast.reap_audit() TO {role}",
     ):
         connection.run(statement)

@@ -45,6 +45,25 @@ CREATE TABLE idempotency (
 );
 CREATE INDEX idempotency_at ON idempotency (at);
 
+-- Who changed what on purpose. The functions' role may add rows and read them, and change none.
+CREATE TABLE audit (
+    id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    token  text NOT NULL,
+    action text NOT NULL,
+    key    text COLLATE "C",                  -- NULL: several, see count
+    count  integer NOT NULL,
+    rev    bigint NOT NULL,                   -- the last one that was drawn
+    note   text,
+    client text
+);
+CREATE INDEX audit_at ON audit (at);
+
+CREATE FUNCTION reap_audit() RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = kvcast, pg_temp AS $body$
+    DELETE FROM audit WHERE at < now() - interval '30 days'
+$body$;
+
 -- The functions' role may not create tables; this one thing it may ask for.
 CREATE FUNCTION roll_partitions(history_days integer) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = kvcast, pg_temp SET timezone = 'UTC' AS $body$

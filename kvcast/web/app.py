@@ -15,6 +15,7 @@ from kvcast.errors import KvcastError
 from kvcast.metrics import exposition
 from kvcast.tokens import Keyring, Scope, Token, require
 from kvcast.web.answers import Answer, Endpoint, Environ, error_answer, from_http_exception, unforeseen
+from kvcast.web.cors import Cors
 from kvcast.web.fastpath import FastPath
 from kvcast.web.health import Health
 from kvcast.web.limiting import Limit, from_exceeded, install_limiter
@@ -36,9 +37,12 @@ class FunctionApp(Flask):
         self.url_map.merge_slashes = False  # `//` in an address is an error of the client, not a redirect
         self._fast = FastPath(self.wsgi_app, self.observer)
         self.wsgi_app = self._fast  # type: ignore[method-assign]
+        if settings.allowed_origins:
+            self.wsgi_app = Cors(self._fast, settings.allowed_origins)  # type: ignore[method-assign]
         if settings.trusted_hops:
             hops = settings.trusted_hops
-            self.wsgi_app = ProxyFix(self._fast, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+            behind = self.wsgi_app
+            self.wsgi_app = ProxyFix(behind, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
         self._install_errors()
         self._install_observing()
         self.endpoint_route("GET", "/healthz/live", self.health.live)

@@ -32,6 +32,7 @@ async function store(options = {}) {
       peer.send(JSON.stringify({ op: "hello", epoch, heartbeat: 10, server: "t", time: Date.now() / 1000 }));
     },
     onText: (peer, message) => {
+      if (message.op === "ping") return peer.send(JSON.stringify({ op: "hb", time: Date.now() / 1000 }));
       got.push(message);
       if (message.op !== "sub") return;
       if (options.refuse) return peer.send(JSON.stringify({ op: "error", code: options.refuse, message: "No." }));

@@ -26,22 +26,30 @@ function cut(data) {
   return [data[0] & 15, payload, data.subarray(at + 4 + size)];
 }
 
-/** onText(peer, object): what a client sent; peer.send(text), peer.close(code), peer.vanish(). */
-export async function serve({ onOpen, onText }, port = 0) {
+/**
+ * onText(peer, object): what a client sent; peer.send(text), peer.close(code), peer.vanish(), peer.stall() to hear
+ * nothing any more; accepts(): whether a handshake is let through; onRequest(request, response): other HTTP.
+ */
+export async function serve({ onOpen, onText, onClose = () => {}, accepts = () => true, onRequest }, port = 0) {
   const peers = new Set();
-  const server = createServer();
+  const server = createServer(onRequest);
   server.on("upgrade", (request, socket) => {
+    if (!accepts()) return socket.end("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     const accept = createHash("sha1").update(request.headers["sec-websocket-key"] + GUID).digest("base64");
     socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`);
     const peer = {
       send: (text) => socket.write(textFrame(text)),
       close: (code) => socket.end(Buffer.from([0x88, 2, code >> 8, code & 255])),
       vanish: () => socket.destroy(),
+      stall: () => socket.pause(),
     };
     peers.add(peer);
     let data = Buffer.alloc(0);
     socket.on("error", () => {});
-    socket.on("close", () => peers.delete(peer));
+    socket.on("close", () => {
+      peers.delete(peer);
+      onClose(peer);
+    });
     socket.on("data", (chunk) => {
       data = Buffer.concat([data, chunk]);
       for (let frame = cut(data); frame; frame = cut(data)) {
@@ -50,11 +58,12 @@ export async function serve({ onOpen, onText }, port = 0) {
         if (frame[0] === 8) socket.end();
       }
     });
-    onOpen(peer);
+    return onOpen(peer);
   });
   await new Promise((done) => server.listen(port, "127.0.0.1", done));
   const stop = () => {
     for (const peer of peers) peer.vanish();
+    server.closeAllConnections();
     return new Promise((done) => server.close(done));
   };
   return { url: `ws://127.0.0.1:${server.address().port}/ws`, port: server.address().port, peers, stop };

@@ -1,0 +1,191 @@
+"""What holds on every page: no error, no violation, every size, both themes, keyboard only, nothing that moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.accessibility import violations
+from tests.browser.faults import Faults
+from tests.browser.looking import eventually_true, expect_live
+from tests.conftest import Server
+from tests.polling import eventually
+
+# What a page shows, by what is asked for: the address, and a text that is there when the page is complete.
+PAGES = {
+    "board": ("/", "2"),
+    "viewer of a price": ("/viewer/gold", "2"),
+    "viewer of a text": ("/viewer/status", "17:00"),
+    "viewer of an object": ("/viewer/desk", "1500000.00"),
+    "viewer of nothing": ("/viewer/not-yet", ""),
+    "sign-in": ("/admin", ""),
+    "admin": ("/admin#token=", "gold"),
+    "docs": ("/docs", "/add"),
+}
+LIVE = [name for name in PAGES if name not in ("sign-in", "docs")]
+SIDEWAYS = """() => {
+  const width = document.documentElement.clientWidth;
+  const scrolls = (node) => node && node !== document.body &&
+    (/auto|scroll|hidden|clip/.test(getComputedStyle(node).overflowX) || scrolls(node.parentElement));
+  const outside = [...document.body.querySelectorAll("*")].filter((node) => {
+    const box = node.getBoundingClientRect();
+    return box.width && box.height && box.right > width + 1 && !scrolls(node.parentElement);
+  });
+  const named = outside.slice(0, 5).map((node) => node.outerHTML.slice(0, 120));
+  const whole = document.documentElement.scrollWidth;
+  return whole > width ? [`scrolls to ${whole}`, ...named] : named;
+}"""
+# What Tab should reach: of the radios of a group one, of what is hidden or taken out of the order nothing.
+REACHABLE = """() => {
+  const radios = new Set();
+  const wanted = [...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex]")];
+  return wanted.filter((node) => {
+    if (node.tabIndex < 0 || node.disabled || !node.checkVisibility({ visibilityProperty: true })) return false;
+    if (node.type !== "radio") return true;
+    return !radios.has(node.name) && radios.add(node.name);
+  }).length;
+}"""
+FOCUSED = """() => {
+  const node = document.activeElement;
+  if (!node || node === document.body) return null;
+  window.walked ??= new Map();
+  if (!walked.has(node)) walked.set(node, walked.size);
+  const style = getComputedStyle(node);
+  const marked = (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0) || style.boxShadow !== "none";
+  return { number: walked.get(node), marked, text: node.outerHTML.slice(0, 120) };
+}"""
+MOVES = """() => [...document.querySelectorAll("*")].filter((node) => {
+  const style = getComputedStyle(node);
+  const lasts = (times) => times.split(",").some((time) => parseFloat(time) > 0.001);
+  const animated = style.animationName !== "none" && lasts(style.animationDuration);
+  return animated || lasts(style.transitionDuration) || style.scrollBehavior === "smooth";
+}).map((node) => node.outerHTML.slice(0, 120))"""
+
+
+@pytest.fixture
+def show(filled_app: Server) -> Callable[[Page, str], Page]:
+    """`show(page, "viewer of a price")` opens it and waits until it is complete."""
+
+    def show(page: Page, name: str) -> Page:
+        path, text = PAGES[name]
+        page.goto(filled_app.url + path + (filled_app.token if path.endswith("=") else ""))
+        expect(page.locator("main")).to_contain_text(text)
+        if name in LIVE:
+            expect_live(page)
+        return page
+
+    return show
+
+
+def test_every_kind_of_fault_is_noticed(page: Page, app: Server, faults: Faults) -> None:
+    """Else none of these tests could fail."""
+    page.goto(app.url)
+    page.evaluate("console.error('in the console')")
+    page.evaluate("alert('a dialog')")
+    page.evaluate("setTimeout(() => { throw new Error('not caught'); })")
+    page.evaluate("document.body.setAttribute('onclick', 'void 0')")
+    page.evaluate("document.body.append(Object.assign(document.createElement('img'), { src: 'http://127.0.0.2/x' }))")
+    expected = ["in the console", "a dialog", "not caught", "CSP: script-src-attr", "CSP: img-src"]
+    eventually(lambda: page.evaluate("1") and all(fault in str(faults.seen()) for fault in expected))
+    faults.expect(".")
+
+
+def test_a_value_comes_alive_exactly_as_it_was_written(
+    page: Page, app: Server, unique_key: Callable[..., str], feed: Callable[..., object]
+) -> None:
+    key = unique_key("gold")
+    page.goto(f"{app.url}/viewer/{key}")
+    feed(app, f"{key},2345.60\n")
+    expect(page.locator("#value")).to_have_text("2345.60")
+    feed(app, f"{key},2345.70\n")
+    expect(page.locator("#value")).to_have_text("2345.70")
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_no_violation(
+    new_page: Callable[..., Page], show: Callable[[Page, str], Page], name: str, theme: str
+) -> None:
+    found = violations(show(new_page(theme=theme), name))
+    assert not found, "\n".join(found)
+
+
+def test_axe_finds_what_is_wrong(page: Page, show: Callable[[Page, str], Page]) -> None:
+    show(page, "docs")
+    page.evaluate("document.querySelector('main').append(document.createElement('input'))")
+    assert any(line.startswith("label: ") for line in violations(page))
+
+
+@pytest.mark.parametrize("language", ["en-US", "vi-VN"])
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_scrolls_sideways_on_a_telephone(
+    new_page: Callable[..., Page], show: Callable[[Page, str], Page], name: str, language: str
+) -> None:
+    page = show(new_page(language, size=(360, 740), has_touch=True), name)
+    eventually(lambda: not page.evaluate(SIDEWAYS) or pytest.fail("\n".join(page.evaluate(SIDEWAYS))))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_fits_a_4k_screen(
+    new_page: Callable[..., Page], show: Callable[[Page, str], Page], name: str
+) -> None:
+    page = show(new_page(size=(3840, 2160)), name)
+    assert not page.evaluate(SIDEWAYS)
+
+
+def test_a_price_is_legible_at_two_metres(new_page: Callable[..., Page], show: Callable[[Page, str], Page]) -> None:
+    """A letter of 1/400 of the distance is read with ease: 5 mm of two metres, some 20 px; a price is far above it."""
+    page = show(new_page(size=(1440, 900)), "viewer of a price")
+    assert page.evaluate("parseFloat(getComputedStyle(document.querySelector('#value')).fontSize)") >= 80
+
+
+def background(page: Page) -> float:
+    """How light the page is, 0 to 255."""
+    colour: str = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    red, green, blue = (int(part) for part in colour.removeprefix("rgb(").removesuffix(")").split(", "))
+    return (red + green + blue) / 3
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_follows_the_theme_of_the_system_and_keeps_that_of_the_switch(
+    page: Page, show: Callable[[Page, str], Page], name: str
+) -> None:
+    show(page, name)
+    assert background(page) < 64
+    page.emulate_media(color_scheme="light")
+    assert background(page) > 192
+    for _ in range(3):
+        page.locator("#theme").click()
+        if background(page) < 64:
+            break
+    page.reload()
+    assert background(page) < 64, "the chosen theme was not kept"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_keyboard_reaches_everything_and_shows_where_it_is(
+    page: Page, show: Callable[[Page, str], Page], name: str
+) -> None:
+    show(page, name)
+    page.evaluate("document.activeElement.blur()")
+    wanted = page.evaluate(REACHABLE)
+    reached = set()
+    for _ in range(min(wanted, 60) + 2):
+        page.keyboard.press("Tab")
+        focused = page.evaluate(FOCUSED)
+        if focused is None:
+            continue
+        assert focused["marked"], f"has the focus and does not show it: {focused['text']}"
+        reached.add(focused["number"])
+    assert len(reached) >= min(wanted, 60)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_moves_for_people_who_ask_for_that(
+    new_page: Callable[..., Page], show: Callable[[Page, str], Page], name: str
+) -> None:
+    page = show(new_page(reduced_motion="reduce"), name)
+    assert page.evaluate(MOVES) == []
+    eventually_true(page, "document.getAnimations().length === 0", 2)

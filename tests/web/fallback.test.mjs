@@ -1,0 +1,112 @@
+/* Where the socket is blocked: the same events by server-sent events, then by polling, and back. */
+
+import assert from "node:assert/strict";
+import { afterEach, test } from "node:test";
+
+import { connect } from "../../web/client.js";
+import { Store } from "./store_server.mjs";
+import { until } from "./waiting.mjs";
+
+const cleanups = [];
+afterEach(async () => {
+  while (cleanups.length) await cleanups.pop()();
+});
+
+async function start(blocks) {
+  const store = Object.assign(await new Store().start(), blocks);
+  cleanups.push(() => store.stop());
+  const connection = connect({ url: store.url });
+  cleanups.push(() => connection.close());
+  return { store, connection };
+}
+
+const WAYS = [
+  ["SocketLink", {}],
+  ["EventLink", { blocksSockets: true }],
+  ["PollLink", { blocksSockets: true, blocksStreams: true }],
+];
+
+for (const [carrier, blocks] of WAYS) {
+  test(`${carrier}: named keys, exact text, an absent key, what comes later`, async () => {
+    const { store, connection } = await start(blocks);
+    store.set("gold", "2345.60");
+    const seen = [];
+    connection.watch(["gold", "later"], {}, (event) => seen.push(event));
+    await until(() => connection.state === "live", "live");
+    assert.equal(connection.carrier, carrier);
+    assert.deepEqual(seen.map(({ op, key, value }) => [op, key, value]), [
+      ["snap", "gold", "2345.60"], ["absent", "later", undefined], ["ready", undefined, undefined],
+    ]);
+    store.set("gold", "2345.70");
+    store.set("later", '{"a": 1.0}');
+    await until(() => seen.length === 5, "the updates");
+    assert.deepEqual(seen.slice(3).map(({ op, key, value }) => [op, key, value]), [
+      ["upd", "gold", "2345.70"], ["upd", "later", '{"a": 1.0}'],
+    ]);
+    assert.deepEqual(Object.keys(seen[3]).sort(), ["category", "key", "op", "rev", "updatedAt", "value"]);
+    store.delete("gold");
+    await until(() => seen.length === 6, "the deletion");
+    assert.ok(["del", "absent"].includes(seen[5].op) && seen[5].key === "gold");
+  });
+
+  test(`${carrier}: prefixes and categories, and a watch that comes later`, async () => {
+    const { store, connection } = await start(blocks);
+    store.set("crypto.btc", "1");
+    store.set("gold", "2");
+    const [crypto, metal, all] = [[], [], []];
+    connection.watch([], { prefix: "crypto." }, ({ op, key }) => crypto.push([op, key]));
+    await until(() => connection.state === "live", "live");
+    connection.watch([], { category: "metal" }, ({ op, key }) => metal.push([op, key]));
+    await until(() => metal.some(([op]) => op === "ready"), "the second watch");
+    connection.watch([], { prefix: "" }, ({ op, key }) => all.push([op, key]));
+    await until(() => all.some(([op]) => op === "ready"), "the third watch");
+    store.set("crypto.eth", "3");
+    await until(() => [crypto, metal, all].every((events) => events.some(([, key]) => key === "crypto.eth")), "the update");
+    assert.deepEqual(crypto.map(([, key]) => key), ["crypto.btc", undefined, "crypto.eth"]);
+    assert.equal(all.filter(([op]) => op === "ready").length, 1);
+    assert.deepEqual(connection.carrier, carrier);
+  });
+}
+
+test("mode every says that ticks may be missing where they may", async () => {
+  for (const [carrier, blocks] of WAYS) {
+    const { store, connection } = await start(blocks);
+    store.set("gold", "1");
+    const ready = [];
+    connection.watch(["gold"], { mode: "every" }, (event) => event.op === "ready" && ready.push(event.recovered));
+    await until(() => ready.length, "ready");
+    assert.deepEqual(ready, [carrier === "SocketLink"]);
+  }
+});
+
+test("it climbs back to the socket when that is free again, and nothing is lost or told twice", async () => {
+  const { store, connection } = await start({ blocksSockets: true });
+  store.set("gold", "1");
+  const values = [];
+  connection.watch(["gold"], {}, ({ value }) => value && values.push(value));
+  await until(() => connection.carrier === "EventLink", "the stream");
+  store.set("gold", "2");
+  await until(() => values.length === 2, "the update");
+  store.blocksSockets = false;
+  await until(() => connection.carrier === "SocketLink", "the socket", 9000);
+  store.set("gold", "3");
+  await until(() => values.length === 3, "the update over the socket");
+  assert.deepEqual(values, ["1", "2", "3"]);
+  assert.equal(store.asked.at(-1).since.gold, 2);
+  assert.equal(connection.state, "live");
+});
+
+test("polling notices another epoch", async () => {
+  const { store, connection } = await start({ blocksSockets: true, blocksStreams: true });
+  for (const value of ["1", "2", "3"]) store.set("gold", value);
+  const values = [];
+  connection.watch(["gold"], {}, ({ value }) => value && values.push(value));
+  await until(() => values.at(-1) === "3", "the value");
+  const { port } = store;
+  await store.stop();
+  const other = Object.assign(new Store(), { epoch: "e2", blocksSockets: true, blocksStreams: true });
+  other.set("gold", "9");
+  await other.start(port);
+  cleanups.push(() => other.stop());
+  await until(() => values.at(-1) === "9", "the value of the new epoch", 15_000);
+});

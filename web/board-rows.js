@@ -1,0 +1,114 @@
+/* The rows of the board as elements that are used again: filled for one key, later for another. */
+
+import { briefAge } from "/board-text.js";
+import { ranges } from "/fold.js";
+import { language, t } from "/i18n.js";
+import { element, viewerLink } from "/page.js";
+import { drawSparkline, sparkline } from "/sparkline.js";
+
+const SHOWN_MOST = 200; // characters of a value; the viewer shows the rest
+const MARKS = new Map([[1, "▲"], [-1, "▼"], [0, ""]]);
+
+let made = 0;
+
+function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/** `text` in `node`, with what was looked for marked. */
+function writeMarked(node, text, wanted) {
+  const parts = [];
+  let at = 0;
+  for (const [start, end] of wanted.length ? ranges(text, wanted) : []) {
+    parts.push(text.slice(at, start), element("mark", { textContent: text.slice(start, end) }));
+    at = end;
+  }
+  node.replaceChildren(...parts, text.slice(at));
+}
+
+function cell(role, className, ...children) {
+  const span = element("span", { className }, ...children);
+  span.setAttribute("role", role);
+  return span;
+}
+
+function row(level, ...children) {
+  const div = element("div", { className: "board-row", id: `board-row-${(made += 1)}` }, ...children);
+  div.setAttribute("role", "row");
+  div.ariaLevel = level;
+  return div;
+}
+
+export class KeyRow {
+  #link = element("a", { tabIndex: -1, dir: "auto" });
+  #trend = sparkline();
+  #last = cell("gridcell", "last");
+  #mark = element("span", { className: "mark" });
+  #amount = element("span", { className: "amount" });
+  #share = element("span", { className: "share" });
+  #age = cell("gridcell", "age");
+  #drawn = ""; // what stands in the row: key, what was looked for
+
+  #model;
+
+  constructor(model) {
+    this.#model = model;
+    this.#last.dir = "auto";
+    this.element = row(
+      2, cell("rowheader", "key", this.#link), cell("gridcell", "trend", this.#trend), this.#last,
+      cell("gridcell", "change", this.#mark, this.#amount, this.#share), this.#age,
+    );
+  }
+
+  show({ entry }) {
+    const { wanted } = this.#model;
+    this.entry = entry;
+    const name = `${entry.key}\n${wanted.join(" ")}`;
+    if (this.#drawn !== name) {
+      this.#drawn = name;
+      this.#link.href = viewerLink(entry.key);
+      this.#link.title = entry.key;
+      writeMarked(this.#link, entry.key, wanted);
+    }
+    const { value } = entry.change;
+    write(this.#last, value.length > SHOWN_MOST ? `${value.slice(0, SHOWN_MOST)}…` : value);
+    this.#last.title = value.length > 12 ? value.slice(0, SHOWN_MOST) : "";
+    const { sign, text, share } = entry.movement;
+    this.element.dataset.sign = sign;
+    write(this.#mark, MARKS.get(sign));
+    write(this.#amount, text);
+    write(this.#share, share);
+    drawSparkline(this.#trend, entry.numbers);
+  }
+
+  /** now: the server's clock in milliseconds. */
+  showAge(now) {
+    const age = now - this.entry.updatedAt;
+    write(this.#age, briefAge(age));
+    this.element.classList.toggle("fresh", age < 1500);
+  }
+}
+
+export class GroupRow {
+  #name = element("bdi", { className: "name" });
+  #count = element("span", { className: "count" });
+
+  #model;
+
+  constructor(model) {
+    this.#model = model;
+    const box = cell("gridcell", "group", element("span", { className: "twist" }), this.#name, this.#count);
+    box.ariaColSpan = 5;
+    this.element = row(1, box);
+    this.element.classList.add("board-group");
+  }
+
+  show({ group }) {
+    const { wanted } = this.#model;
+    writeMarked(this.#name, group.name, wanted);
+    write(this.#count, t("board.keys", { n: group.found.length, count: group.found.length.toLocaleString(language()) }));
+    this.element.ariaExpanded = String(!group.collapsed || wanted.length > 0);
+  }
+
+  showAge() {}
+}

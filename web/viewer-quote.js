@@ -1,0 +1,101 @@
+/* The value, where it went and how old it is. */
+
+import { difference, isNumber, percent } from "/decimals.js";
+import { changes, language, t } from "/i18n.js";
+import { ageText, byId } from "/page.js";
+import { fitted } from "/viewer-fit.js";
+
+const MARKS = new Map([[1, ["▲", "up"]], [-1, ["▼", "down"]], [0, ["=", "same"]]]);
+
+function put(id, text) {
+  if (byId(id).textContent !== text) byId(id).textContent = text;
+}
+
+/** "▲ +0.40 (+0.02%) since the last tick"; hidden where there is nothing to compare with. Returns the mark. */
+function showChange(id, from, to, since) {
+  const node = byId(id);
+  const comparable = isNumber(from ?? undefined) && isNumber(to ?? undefined);
+  node.hidden = !comparable;
+  if (!comparable) return "";
+  const { sign, text } = difference(from, to);
+  const [mark, word] = MARKS.get(sign);
+  const share = percent(from, to);
+  const parts = [["mark", mark], ["spoken", t(`viewer.${word}`)], ["by", share ? `${text} (${share})` : text], ["since", since]];
+  node.dataset.sign = word;
+  node.replaceChildren(...parts.flatMap(([name, content]) => {
+    const part = Object.assign(document.createElement("span"), { className: name, textContent: content });
+    if (name === "mark") part.ariaHidden = "true";
+    return [part, " "];
+  }));
+  return mark;
+}
+
+export class Quote {
+  #fit = fitted(byId("value"));
+  #change = null;
+  #before = null; // the value of the tick before
+  #open = null; // the day's first value
+  #note = "";
+
+  constructor(key) {
+    put("key", key);
+    changes.addEventListener("change", () => this.#show());
+  }
+
+  /** The change that is shown, or null. */
+  get change() {
+    return this.#change;
+  }
+
+  /** "▲", "▼", "=", or "" where there is nothing to compare with. */
+  mark = "";
+
+  take(change) {
+    this.#before = this.#change?.value ?? this.#before;
+    this.#change = change;
+    this.#note = "";
+    this.#show();
+  }
+
+  /** before: the value of the tick before the shown one; open: the day's first. null: not known. */
+  compareWith({ before, open }) {
+    this.#before = before ?? this.#before;
+    this.#open = open ?? this.#open;
+    this.#show();
+  }
+
+  /** There is no value; noteName: the text that says why. */
+  clear(noteName) {
+    [this.#change, this.#before, this.#open, this.#note] = [null, null, null, noteName];
+    this.#show();
+  }
+
+  say(text) {
+    put("note", text);
+  }
+
+  #show() {
+    const { value = null, category = "–", rev = "–", updatedAt } = this.#change ?? {};
+    put("value", value ?? "");
+    byId("value").dataset.kind = isNumber(value ?? undefined) ? "number" : "other";
+    put("note", this.#note && t(this.#note));
+    put("category", category);
+    put("rev", rev);
+    byId("time").dateTime = updatedAt ?? "";
+    const clock = new Intl.DateTimeFormat(language(), { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
+    put("time", updatedAt ? clock.format(new Date(updatedAt)) : "–");
+    this.mark = showChange("since-tick", this.#before, value, t("viewer.since-tick"));
+    showChange("since-open", this.#open, value, t("viewer.since-open", { open: this.#open }));
+    this.#fit();
+  }
+
+  /** Milliseconds since the value was written, or null. nowMs: by the server's clock. */
+  age(nowMs) {
+    return this.#change && Math.max(0, nowMs - Date.parse(this.#change.updatedAt));
+  }
+
+  showAge(nowMs) {
+    const age = this.age(nowMs);
+    put("age", age === null ? "–" : ageText(age));
+  }
+}
