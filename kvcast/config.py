@@ -122,7 +122,7 @@ class Settings:
         "KVCAST_HISTORY_WINDOW", 1000, _integer(0, 100_000), "newest ticks of a key that Redis keeps"
     )
     cache_ttl_seconds: float = _setting(
-        "KVCAST_CACHE_TTL_SECONDS", 3600.0, _seconds(60, 30 * 86_400), "how long Redis keeps a value after its last write"
+        "KVCAST_CACHE_TTL_SECONDS", 3600.0, _seconds(60, 30 * 86_400), "how long Redis keeps a value after a write"
     )
     l1_max_bytes: int = _setting(
         "KVCAST_L1_MAX_BYTES", 64 * 2**20, _integer(0, 2**40), "hot values that a read worker holds"
