@@ -112,6 +112,7 @@ def test_enter_opens_what_was_found(page: Page, fresh_app: Server, fresh_call: C
     page.goto(fresh_app.url)
     expect(row(page, "gold")).to_be_visible()
     page.locator("#find").fill("dong")
+    expect(page.locator("#enter")).to_have_text("· Enter opens Đồng")
     page.keyboard.press("Enter")
     page.wait_for_url("**/viewer/%C4%90%E1%BB%93ng")
 
