@@ -46,10 +46,6 @@ export class Keys {
     return { prefix: byId("find-prefix").value.trim(), category: byId("find-category").value.trim() };
   }
 
-  get(key) {
-    return this.#rows.get(key)?.entry;
-  }
-
   /** The first page anew. */
   async load() {
     this.#cursor = null;

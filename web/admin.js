@@ -59,7 +59,7 @@ function open(calls) {
     onUpdate: (event) => painted.take(event),
     actions: [
       { name: "edit", run: (key) => editor.edit(key) },
-      { name: "delete", run: (key) => deletions.remove(key, keys.get(key)).then(() => audit.load()) },
+      { name: "delete", run: (key) => deletions.remove(key).then(() => audit.load()) },
     ],
   });
   installImport(calls, new Status(byId("import-status")), changed);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -180,6 +181,23 @@ def test_a_deletion_is_undone_with_value_category_and_remaining_time(console: Pa
     assert "expiresAt" in reply.json()
     audit = [row["action"] for row in call("GET", "/audit").json()["data"] if row["key"] == key]
     assert audit == ["create", "delete"]
+
+
+def test_a_key_that_is_fed_can_be_deleted(
+    console: Page, app: Server, call: Caller, key: str, faults: Faults,
+    feed: Callable[..., subprocess.Popen[bytes]],
+) -> None:
+    faults.expect(REFUSED)
+    call.rev_of(key, "0")
+    listed(console, key)
+    running = feed(app, "".join(f"{key},{number}\n" for number in range(1, 1000)), "--loop", "--rate", "20")
+    expect(console.locator("#rows td").first).not_to_have_text("0")
+    press(console, "Delete", key)
+    expect(console.locator("#undo li")).to_have_count(1)
+    expect(console.locator("#keys-status")).to_contain_text(f"Deleted {key}")
+    running.terminate()
+    running.wait(10)
+    assert [row["action"] for row in call("GET", "/audit").json()["data"] if row["key"] == key] == ["delete"]
 
 
 def test_an_undo_after_somebody_was_faster_keeps_theirs(
