@@ -20,9 +20,9 @@ export class Deletions {
   }
 
   /** Delete `key`; exactly what it held is kept for an undo. */
-  async remove(key) {
+  async remove(key, shownRev) {
     try {
-      const held = await this.#removed(key);
+      const held = await this.#removed(key, shownRev);
       this.#status.say("admin.delete.done", { key });
       this.#offerUndo(held);
     } catch (error) {
@@ -32,14 +32,16 @@ export class Deletions {
   }
 
   /** What was deleted. A key that is fed changes between reading and deleting, so it is tried a few times. */
-  async #removed(key) {
+  async #removed(key, shownRev) {
+    let leastRev = shownRev;
     for (let tries = 1; ; tries += 1) {
-      const held = await this.#calls.get(key);
+      const held = await this.#calls.get(key, leastRev);
       try {
         await this.#calls.remove(key, held.rev);
         return held;
       } catch (error) {
         if (error.status !== 412 || tries === TRIES_MOST) throw error;
+        leastRev = currentOf(error)?.rev;
       }
     }
   }

@@ -46,6 +46,11 @@ export class Keys {
     return { prefix: byId("find-prefix").value.trim(), category: byId("find-category").value.trim() };
   }
 
+  /** The newest rev of `key` that was shown. */
+  revOf(key) {
+    return this.#rows.get(key)?.entry.rev;
+  }
+
   /** The first page anew. */
   async load() {
     this.#cursor = null;
