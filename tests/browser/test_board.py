@@ -233,6 +233,7 @@ def test_a_phone_has_one_lane_and_a_wall_has_many(
         page = new_page(size=size)
         page.goto(fresh_app.url)
         expect(cell(page, "k0", "last")).to_have_text("89500000.123")
+        expect(page.locator("#count")).to_have_text("40 keys")
         assert least <= page.evaluate(lanes) <= most
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         last = cell(page, "k0", "last")
