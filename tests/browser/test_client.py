@@ -96,7 +96,7 @@ def test_a_conflict_is_told_with_what_it_was_about(
     start(page, [], {"prefix": key}, token=app.token)
     first = page.evaluate("key => connection.set(key, 1)", key)
     second = page.evaluate("([key, rev]) => connection.set(key, 2, { ifRev: rev })", [key, first["rev"]])
-    tried = "([key, options]) => connection.set(key, 3, options).catch((error) => [error.name, error.status, error.code])"
+    tried = "([key, options]) => connection.set(key, 3, options).catch((e) => [e.name, e.status, e.code])"
     for options in ({"ifRev": first["rev"]}, {"createOnly": True}):
         assert page.evaluate(tried, [key, options]) == ["KvcastError", 412, "precondition_failed"]
     assert page.evaluate("key => connection.get(key)", key)["rev"] == second["rev"]
