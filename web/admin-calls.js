@@ -74,9 +74,9 @@ export class Calls {
     return JSON.parse(await this.text(method, path, options));
   }
 
-  /** {key, value, category, rev, expiresAt?}; value and rev as text. */
-  async get(key) {
-    return entryOf(await this.text("GET", `/get/${encodeURIComponent(key)}`));
+  /** {key, value, category, rev, expiresAt?}; value and rev as text. Never older than leastRev, which a cache may be. */
+  async get(key, leastRev = "0") {
+    return entryOf(await this.text("GET", `/get/${encodeURIComponent(key)}?min_rev=${leastRev}`));
   }
 
   /** A page of entries; parameters: prefix, category, cursor, limit. */

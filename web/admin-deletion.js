@@ -5,6 +5,7 @@ import { changes, t } from "/i18n.js";
 import { byId, element } from "/page.js";
 
 const KEPT_MOST = 5;
+const TRIES_MOST = 10;
 
 export class Deletions {
   #calls;
@@ -18,19 +19,30 @@ export class Deletions {
     this.#onRestored = onRestored;
   }
 
-  /** Delete `key` as it was shown; what it held is kept for an undo. */
-  async remove(key, shown) {
+  /** Delete `key`; exactly what it held is kept for an undo. */
+  async remove(key, shownRev) {
     try {
-      const held = await this.#calls.get(key);
-      if (shown && held.rev !== shown.rev && held.value !== shown.value) {
-        return this.#status.fail(() => t("admin.delete.changed", { key, value: held.value }));
-      }
-      await this.#calls.remove(key, held.rev);
+      const held = await this.#removed(key, shownRev);
       this.#status.say("admin.delete.done", { key });
       this.#offerUndo(held);
     } catch (error) {
       const changed = error instanceof CallError && error.status === 412;
-      this.#status.fail(() => (changed ? t("admin.delete.changed", { key, value: currentOf(error)?.value ?? "" }) : explain(error)));
+      this.#status.fail(() => (changed ? t("admin.delete.changed", { key }) : explain(error)));
+    }
+  }
+
+  /** What was deleted. A key that is fed changes between reading and deleting, so it is tried a few times. */
+  async #removed(key, shownRev) {
+    let leastRev = shownRev;
+    for (let tries = 1; ; tries += 1) {
+      const held = await this.#calls.get(key, leastRev);
+      try {
+        await this.#calls.remove(key, held.rev);
+        return held;
+      } catch (error) {
+        if (error.status !== 412 || tries === TRIES_MOST) throw error;
+        leastRev = currentOf(error)?.rev;
+      }
     }
   }
 

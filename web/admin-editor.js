@@ -35,10 +35,10 @@ export class Editor {
     this.#status.clear();
   }
 
-  /** Begin from what the server has now. */
-  async edit(key) {
+  /** Begin from what the server has now, which is no older than `shownRev`. */
+  async edit(key, shownRev) {
     try {
-      this.#fill(await this.#calls.get(key));
+      this.#fill(await this.#calls.get(key, shownRev));
     } catch (error) {
       return this.#status.fail(error);
     }
@@ -134,6 +134,6 @@ export class Editor {
   #takeTheirs() {
     const { current } = this.#theirs;
     if (current === null) return this.clear();
-    this.edit(byId("key").value.trim());
+    this.edit(byId("key").value.trim(), current.rev);
   }
 }

@@ -46,8 +46,9 @@ export class Keys {
     return { prefix: byId("find-prefix").value.trim(), category: byId("find-category").value.trim() };
   }
 
-  get(key) {
-    return this.#rows.get(key)?.entry;
+  /** The newest rev of `key` that was shown. */
+  revOf(key) {
+    return this.#rows.get(key)?.entry.rev;
   }
 
   /** The first page anew. */

@@ -5,6 +5,7 @@ import { byId, element } from "/page.js";
 
 const WINDOW_MS = 60_000;
 const SAMPLES_MOST = 5000;
+const ROUND_TRIPS = 30;
 const STAGES = ["commit", "publish", "socket", "painted"];
 
 /** The value below which `part` of the sorted numbers lie; null where there is none. */
@@ -18,12 +19,21 @@ export class Painted {
   #pending = [];
   #channel = new MessageChannel();
   #now;
+  #roundTrips = [];
 
   /** now(): the server's clock as Unix milliseconds. */
   constructor(now) {
     this.#now = now;
     this.#channel.port1.onmessage = ({ data }) => this.#painted(data);
     document.addEventListener("visibilitychange", () => (this.#pending = []));
+  }
+
+  /**
+   * A call took `ms` there and back. The server's clock is known from a message that was on its way for a while;
+   * half of the shortest round trip is the best guess at how long.
+   */
+  heardBack(ms) {
+    this.#roundTrips = [...this.#roundTrips.slice(1 - ROUND_TRIPS), ms];
   }
 
   /** A change was put into the page. */
@@ -39,7 +49,8 @@ export class Painted {
 
   #painted(committed) {
     const at = performance.now();
-    const now = this.#now();
+    const onItsWay = this.#roundTrips.length ? Math.min(...this.#roundTrips) / 2 : 0;
+    const now = this.#now() + onItsWay;
     for (const moment of committed) this.#samples.push({ at, ms: Math.max(0, now - moment) });
     if (this.#samples.length > SAMPLES_MOST) this.#samples.splice(0, this.#samples.length - SAMPLES_MOST);
   }

@@ -1,5 +1,6 @@
 /* /admin: sign in with a token, then change keys and see how the service fares. */
 
+import "/admin-file-text.js";
 import "/admin-text.js";
 import { Audit } from "/admin-audit.js";
 import { Calls, explain } from "/admin-calls.js";
@@ -58,23 +59,28 @@ function open(calls) {
     calls, connection, status: listed,
     onUpdate: (event) => painted.take(event),
     actions: [
-      { name: "edit", run: (key) => editor.edit(key) },
-      { name: "delete", run: (key) => deletions.remove(key, keys.get(key)).then(() => audit.load()) },
+      { name: "edit", run: (key) => editor.edit(key, keys.revOf(key)) },
+      { name: "delete", run: (key) => deletions.remove(key, keys.revOf(key)).then(() => audit.load()) },
     ],
   });
   installImport(calls, new Status(byId("import-status")), changed);
   installExport(calls, () => keys.filter(), new Status(byId("export-status")));
-  poll(calls, new Latency(painted), new Functions());
+  poll(calls, painted);
   changed();
 }
 
 /** Ask for the figures again and again while the page is seen. */
-function poll(calls, latency, functions) {
+function poll(calls, painted) {
+  const latency = new Latency(painted);
+  const functions = new Functions();
   const note = new Status(byId("functions-status"));
   const ask = async () => {
     if (document.hidden) return;
-    const [stats, answer] = await Promise.allSettled([calls.json("GET", "/stats"), calls.json("GET", "/admin/functions")]);
-    latency.show(stats.value?.stagesMs);
+    const asked = performance.now();
+    const stats = await calls.json("GET", "/stats").catch(() => null);
+    if (stats) painted.heardBack(performance.now() - asked);
+    latency.show(stats?.stagesMs);
+    const [answer] = await Promise.allSettled([calls.json("GET", "/admin/functions")]);
     if (answer.status === "fulfilled") {
       functions.show(answer.value);
       note.clear();

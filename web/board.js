@@ -64,8 +64,9 @@ function tell({ rows, found }) {
   const typed = byId("find").value.trim();
   const all = t("board.keys", { n: model.size, count: number(model.size) });
   const first = rows.find(({ entry }) => entry)?.entry.key;
-  const some = first && t("board.found", { found: number(found), all: number(model.size), first });
-  if (complete) put(byId("count"), typed ? (some ?? "") : all);
+  const some = t("board.found", { found: number(found), all: number(model.size) });
+  if (complete) put(byId("count"), typed ? some : all);
+  put(byId("enter"), typed && first ? t("board.enter", { first }) : "");
   let note = refusal;
   if (!note && !complete && !model.size) note = t("board.loading");
   if (!note && complete && !model.size) note = t("board.empty");

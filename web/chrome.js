@@ -6,7 +6,7 @@ import { byId, element, spanText } from "/page.js";
 import { applyKeptTheme, chooseNextTheme, theme } from "/theme.js";
 
 const PAGES = [["/", "chrome.board"], ["/admin", "chrome.admin"], ["/docs", "chrome.docs"]];
-const MARKS = { connecting: "○", live: "●", stale: "◐", offline: "▲" };
+const MARKS = { connecting: "○", live: "●", stale: "◐", offline: "×" };
 let last = null; // what showState was told, to say it again in another language
 
 function link([path, name]) {
@@ -71,7 +71,7 @@ export function showState(state, reason = "", ageSeconds = null) {
   last = [state, reason, ageSeconds];
   const node = byId("state");
   if (!node) return;
-  node.dataset.state = state;
+  if (node.dataset.state !== state) node.dataset.state = state;
   put(byId("state-words"), `${MARKS[state]} ${t(`state.${state}`)}${reason ? `: ${knows(reason) ? t(reason) : reason}` : ""}`);
   const old = state !== "live" && ageSeconds !== null;
   put(byId("state-age"), old ? ` · ${t("state.age", { age: spanText(1000 * ageSeconds) })}` : "");

@@ -23,6 +23,7 @@ export { KvcastError };
 
 const HIDDEN_RATE = 1; // changes a second and key that a hidden tab asks for
 const WORKER_LIVES = 3; // a worker that dies so often in a row is left for a socket of our own
+const REPLACE_AFTER_MS = 300;
 const SETTLED_MS = 60_000;
 
 class Connection {
@@ -135,7 +136,8 @@ class Connection {
     if (Date.now() - this.#bornAt < SETTLED_MS) this.#workerLives -= this.#session.isWelcome ? 1 : WORKER_LIVES;
     this.#suspend();
     this.#become(this.state === "live" ? "stale" : this.state, "Connecting again.");
-    this.#open();
+    // At once, the browser would hand us the port of the worker that is just ending.
+    setTimeout(() => this.#open(), REPLACE_AFTER_MS);
   }
 
   #suspend() {

@@ -32,11 +32,16 @@ function prose(tag, text, className = "") {
   return element(tag, { className }, ...parts);
 }
 
+function inEnglish(node) {
+  node.lang = "en";
+  return node;
+}
+
 function table(rows) {
-  const row = ([name, type, text]) => {
+  const row = ([name, type, text, more = ""]) => {
     const head = element("th", { scope: "row", className: "name" }, element("code", { textContent: name }));
-    const kind = element("span", { className: "quiet", textContent: type });
-    return element("tr", {}, head, element("td", {}, kind, element("br"), prose("span", text ?? "")));
+    const kind = element("span", { className: "quiet", textContent: type, translate: false });
+    return element("tr", {}, head, element("td", {}, kind, element("br"), inEnglish(prose("span", text ?? "")), more));
   };
   return element("table", {}, element("tbody", {}, ...rows.map(row)));
 }
@@ -75,16 +80,11 @@ function answerRow([status, node]) {
   const contents = Object.entries(answer.content ?? {});
   const body = contents.map(([media, { schema }]) => `${typeOf(schema)} (${media})`).join(", ");
   const headers = Object.keys(answer.headers ?? {}).join(", ");
-  return [status, body, [answer.description, headers && t("docs.headers", { names: headers })].filter(Boolean).join(" ")];
+  return [status, body, answer.description, headers && ` ${t("docs.headers", { names: headers })}`];
 }
 
 function memberRow([name, schema]) {
   return [name, typeOf(schema), schema.description ?? resolve(schema).description];
-}
-
-function inEnglish(node) {
-  node.lang = "en";
-  return node;
 }
 
 function anchor(method, path) {
@@ -104,7 +104,7 @@ function show(path, method, operation, shared) {
   const body = resolve(operation.requestBody);
   for (const [media, { schema }] of Object.entries(body.content ?? {})) {
     const members = Object.entries(resolve(schema).properties ?? {});
-    part(t("docs.body", { media }), element("p", { textContent: typeOf(schema) }),
+    part(t("docs.body", { media }), element("p", { textContent: typeOf(schema), translate: false }),
       ...(members.length ? [table(members.map(memberRow))] : []));
   }
   part(t("docs.answers"), table(Object.entries(operation.responses).map(answerRow)));
@@ -117,14 +117,15 @@ function list() {
     METHODS.filter((method) => item[method]).map((method) => [path, method, item[method], item.parameters]));
   byId("operations").replaceChildren(...operations.map((operation) => show(...operation)));
   byId("calls").replaceChildren(...operations.map(([path, method]) =>
-    element("li", {}, element("a", { href: `#${anchor(method, path)}`, textContent: `${method.toUpperCase()} ${path}` }))));
+    element("li", { translate: false },
+      element("a", { href: `#${anchor(method, path)}`, textContent: `${method.toUpperCase()} ${path}` }))));
 }
 
 chrome();
 try {
   description = await (await fetch("/openapi.json")).json();
   byId("title").textContent = `${description.info.title} ${description.info.version}`;
-  byId("about").append(...description.info.description.split("\n\n").map((text) => prose("p", text)));
+  byId("about").append(...description.info.description.split("\n\n").map((text) => inEnglish(prose("p", text))));
   list();
   changes.addEventListener("change", list);
 } catch (error) {

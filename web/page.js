@@ -9,14 +9,22 @@ const TOKEN = "kvcast.token";
 export function takeToken() {
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
   if (given) {
-    sessionStorage.setItem(TOKEN, given);
+    keepToken(given);
     history.replaceState(null, "", location.pathname + location.search);
   }
-  return sessionStorage.getItem(TOKEN);
+  try {
+    return sessionStorage.getItem(TOKEN);
+  } catch {
+    return given; // a foreign frame may have no storage
+  }
 }
 
 export function keepToken(token) {
-  sessionStorage.setItem(TOKEN, token);
+  try {
+    sessionStorage.setItem(TOKEN, token);
+  } catch {
+    // the page that was given it goes on with it
+  }
 }
 
 export function dropToken() {

@@ -3,7 +3,7 @@
 import { holdLifeline, watchLifeline } from "./lifelines.js";
 
 export const PROTOCOL = "kvcast 1"; // the worker's name: tabs of another version get a worker of their own
-const WELCOME_MOST_MS = 3000;
+const WELCOME_MOST_MS = 5000;
 const SILENCE_MS = 2000; // the worker beats every second
 const DEAD_MS = 4000;
 const CHECK_EVERY_MS = 250;

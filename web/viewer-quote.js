@@ -11,12 +11,15 @@ function put(id, text) {
   if (byId(id).textContent !== text) byId(id).textContent = text;
 }
 
-/** "▲ +0.40 (+0.02%) since the last tick"; hidden where there is nothing to compare with. Returns the mark. */
+function areNumbers(...texts) {
+  return texts.every((text) => isNumber(text ?? undefined));
+}
+
+/** "▲ +0.40 (+0.02%) since the last tick"; hidden where there is nothing to compare with. */
 function showChange(id, from, to, since) {
   const node = byId(id);
-  const comparable = isNumber(from ?? undefined) && isNumber(to ?? undefined);
-  node.hidden = !comparable;
-  if (!comparable) return "";
+  node.hidden = !areNumbers(from, to);
+  if (node.hidden) return;
   const { sign, text } = difference(from, to);
   const [mark, word] = MARKS.get(sign);
   const share = percent(from, to);
@@ -27,15 +30,15 @@ function showChange(id, from, to, since) {
     if (name === "mark") part.ariaHidden = "true";
     return [part, " "];
   }));
-  return mark;
 }
 
 export class Quote {
   #fit = fitted(byId("value"));
   #change = null;
   #before = null; // the value of the tick before
-  #open = null; // the day's first value
-  #note = "";
+  #open; // the day's first value; null: there was none yet, undefined: not known
+  #note = () => ""; // a function, so that it is said in the language of the day
+  #scheduled = false;
 
   constructor(key) {
     put("key", key);
@@ -48,43 +51,56 @@ export class Quote {
   }
 
   /** "▲", "▼", "=", or "" where there is nothing to compare with. */
-  mark = "";
+  get mark() {
+    const value = this.#change?.value;
+    return areNumbers(this.#before, value) ? MARKS.get(difference(this.#before, value).sign)[0] : "";
+  }
 
   take(change) {
     this.#before = this.#change?.value ?? this.#before;
     this.#change = change;
-    this.#note = "";
+    if (this.#open === null && change.op === "upd") this.#open = change.value;
+    this.#note = () => "";
     this.#show();
   }
 
-  /** before: the value of the tick before the shown one; open: the day's first. null: not known. */
+  /** before: the value of the tick before the shown one, null: not known; open: the day's first, null: none. */
   compareWith({ before, open }) {
     this.#before = before ?? this.#before;
-    this.#open = open ?? this.#open;
+    this.#open = open;
     this.#show();
   }
 
   /** There is no value; noteName: the text that says why. */
   clear(noteName) {
-    [this.#change, this.#before, this.#open, this.#note] = [null, null, null, noteName];
+    [this.#change, this.#before, this.#open] = [null, null, undefined];
+    this.#note = () => t(noteName);
     this.#show();
   }
 
   say(text) {
-    put("note", text);
+    this.#note = () => text;
+    this.#show();
   }
 
+  /** Once a frame, however many ticks come. */
   #show() {
+    if (!this.#scheduled) requestAnimationFrame(() => this.#draw());
+    this.#scheduled = true;
+  }
+
+  #draw() {
+    this.#scheduled = false;
     const { value = null, category = "–", rev = "–", updatedAt } = this.#change ?? {};
     put("value", value ?? "");
     byId("value").dataset.kind = isNumber(value ?? undefined) ? "number" : "other";
-    put("note", this.#note && t(this.#note));
+    put("note", this.#note());
     put("category", category);
     put("rev", rev);
     byId("time").dateTime = updatedAt ?? "";
     const clock = new Intl.DateTimeFormat(language(), { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
     put("time", updatedAt ? clock.format(new Date(updatedAt)) : "–");
-    this.mark = showChange("since-tick", this.#before, value, t("viewer.since-tick"));
+    showChange("since-tick", this.#before, value, t("viewer.since-tick"));
     showChange("since-open", this.#open, value, t("viewer.since-open", { open: this.#open }));
     this.#fit();
   }

@@ -5,13 +5,13 @@ import { colour } from "/theme.js";
 import { isPrice } from "/viewer-candles.js";
 
 const TITLE_MOST = 60;
-const EVERY_MS = 500;
+const EVERY_MS = 250;
 const SIZE = 64;
 const COLOURS = { "▲": "--up", "▼": "--down" };
 const UNITS = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
 let canvas = null;
 let drawn = "";
-let timer = null;
+let wanted = null; // what the next draw shows
 
 /** At most four characters: "2346", "97k", "0.85". */
 export function brief(value) {
@@ -25,29 +25,35 @@ export function brief(value) {
   return (Number(value) < 0 ? "-" : "") + text.replace(/\.$/, "") + letter;
 }
 
-/** mark: ▲, ▼, =, or what says that the value may be old. value: null while there is none. */
+/** mark: ▲, ▼, =, or what says that the value may be old. value: null while there is none. At most four times a second. */
 export function showInTab(key, value, mark) {
-  document.title = value === null ? `${key} · kvcast` : `${mark} ${value.slice(0, TITLE_MOST)} · ${key}`;
-  clearTimeout(timer);
-  timer = setTimeout(() => draw(mark, value === null ? "–" : brief(value)), drawn ? EVERY_MS : 0);
+  if (!wanted) setTimeout(draw, drawn ? EVERY_MS : 0);
+  wanted = { key, value, mark };
 }
 
-function draw(mark, text) {
+function draw() {
+  const { key, value, mark } = wanted;
+  wanted = null;
+  document.title = value === null ? `${key} · kvcast` : `${mark} ${value.slice(0, TITLE_MOST)} · ${key}`;
+  paint(mark, value === null ? "–" : brief(value));
+}
+
+function paint(mark, text) {
   const ink = colour(COLOURS[mark] ?? "--muted");
   const ground = colour("--bg");
-  const wanted = [mark, text, ink, ground].join();
-  if (wanted === drawn) return;
-  drawn = wanted;
+  const picture = [mark, text, ink, ground].join();
+  if (picture === drawn) return;
+  drawn = picture;
   canvas ??= Object.assign(document.createElement("canvas"), { width: SIZE, height: SIZE });
-  const paint = canvas.getContext("2d");
-  paint.fillStyle = ground;
-  paint.fillRect(0, 0, SIZE, SIZE);
-  paint.fillStyle = ink;
-  paint.textAlign = "center";
-  paint.textBaseline = "middle";
-  paint.font = "bold 34px sans-serif";
-  paint.fillText(mark, SIZE / 2, 17, SIZE);
-  paint.font = "bold 36px sans-serif";
-  paint.fillText(text, SIZE / 2, 47, SIZE);
+  const brush = canvas.getContext("2d");
+  brush.fillStyle = ground;
+  brush.fillRect(0, 0, SIZE, SIZE);
+  brush.fillStyle = ink;
+  brush.textAlign = "center";
+  brush.textBaseline = "middle";
+  brush.font = "bold 34px sans-serif";
+  brush.fillText(mark, SIZE / 2, 17, SIZE);
+  brush.font = "bold 36px sans-serif";
+  brush.fillText(text, SIZE / 2, 47, SIZE);
   byId("icon").href = canvas.toDataURL("image/png");
 }

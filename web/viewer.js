@@ -23,6 +23,11 @@ function keyOfAddress() {
   }
 }
 
+/** The midnight before now, here, in Unix seconds. */
+function today() {
+  return Math.floor(new Date().setHours(0, 0, 0, 0) / 1000);
+}
+
 function dress() {
   if (!isEmbedded) return chrome();
   document.body.classList.add("embed");
@@ -39,6 +44,7 @@ class Viewer {
   #history;
   #connection;
   #state = ["connecting", ""];
+  #day = today();
 
   constructor(key) {
     const token = takeToken();
@@ -69,6 +75,7 @@ class Viewer {
     const age = this.#quote.age(nowMs);
     this.#quote.showAge(nowMs);
     showState(...this.#state, age === null ? null : age / 1000);
+    if (this.#day !== today() && this.#quote.change) this.#compare(); // another day, another open
   }
 
   #take(change) {
@@ -103,8 +110,14 @@ class Viewer {
   /** After a start or a gap: what the shown value is compared with, and the chart. */
   async #compare() {
     this.#chart.load();
-    const midnight = Math.floor(new Date().setHours(0, 0, 0, 0) / 1000);
-    const [ticks, open] = await Promise.all([this.#history.newest(2), this.#history.open(midnight)]).catch(() => [[], null]);
+    this.#day = today();
+    let found;
+    try {
+      found = await Promise.all([this.#history.newest(2), this.#history.open(this.#day)]);
+    } catch {
+      return; // the chart says so and tries again
+    }
+    const [ticks, open] = found;
     const at = ticks.findIndex(({ rev }) => rev === this.#quote.change?.rev);
     this.#quote.compareWith({ before: ticks[at - 1]?.value ?? null, open });
     this.#showTab();

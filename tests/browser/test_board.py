@@ -112,6 +112,7 @@ def test_enter_opens_what_was_found(page: Page, fresh_app: Server, fresh_call: C
     page.goto(fresh_app.url)
     expect(row(page, "gold")).to_be_visible()
     page.locator("#find").fill("dong")
+    expect(page.locator("#enter")).to_have_text("· Enter opens Đồng")
     page.keyboard.press("Enter")
     page.wait_for_url("**/viewer/%C4%90%E1%BB%93ng")
 
@@ -232,6 +233,7 @@ def test_a_phone_has_one_lane_and_a_wall_has_many(
         page = new_page(size=size)
         page.goto(fresh_app.url)
         expect(cell(page, "k0", "last")).to_have_text("89500000.123")
+        expect(page.locator("#count")).to_have_text("40 keys")
         assert least <= page.evaluate(lanes) <= most
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         last = cell(page, "k0", "last")

@@ -87,21 +87,28 @@ def test_each_range_tells_high_low_and_count_from_history_and_live(
     eventually(lambda: figures(page) == ["2346.50", "2345.10", "5"], 10)
 
 
-def ink(page: Page) -> int:
-    """How many pixels of the chart's largest canvases are painted."""
-    count: int = page.evaluate("""() => [...document.querySelectorAll("#plot canvas")].reduce((sum, canvas) => {
-      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width || 1, canvas.height || 1);
-      return sum + data.filter((value, i) => i % 4 === 3 && value > 0).length;
-    }, 0)""")
-    return count
+def painted(page: Page, colours: list[str]) -> bool:
+    """Whether the chart holds pixels of these colours, which only its series have."""
+    count: int = page.evaluate("""async (tokens) => {
+      const { colour } = await import("/theme.js");
+      const wanted = new Set(tokens.map((token) => colour(token).match(/\\d+/g).slice(0, 3).join()));
+      let count = 0;
+      for (const canvas of document.querySelectorAll("#plot canvas")) {
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width || 1, canvas.height || 1);
+        for (let i = 0; i < data.length; i += 4) count += wanted.has(`${data[i]},${data[i + 1]},${data[i + 2]}`);
+      }
+      return count;
+    }""", colours)
+    return count > 10
 
 
 def test_line_and_candles_are_drawn_and_told_in_words(gold: tuple[Page, str]) -> None:
     page, key = gold
     page.get_by_role("button", name="1 min", exact=True).click()
-    for kind in ("Line", "Candles"):
-        page.get_by_role("button", name=kind).click()
-        eventually(lambda: ink(page) > 1000, 10)
+    page.get_by_role("button", name="Line").click()
+    eventually(lambda: painted(page, ["--accent"]), 10)
+    page.get_by_role("button", name="Candles").click()
+    eventually(lambda: painted(page, ["--up", "--down"]) and not painted(page, ["--accent"]), 10)
     told = page.get_by_role("img", name=f"Chart of {key}, 1 min: from 2345.20 to 2345.60, high 2346.00, low 2345.20, 3")
     expect(told).to_be_visible()
     page.get_by_text("The chart as a table").click()
