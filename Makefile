@@ -17,10 +17,12 @@ run: $(RUN_STAMP) ## start PostgreSQL, Redis and the three functions; settings: 
 test: lint test-web ## lint, then every test that needs no cluster
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-test-web: ## the tests of web/ that need no browser (needs Node.js 20.3 or newer; said in one line when it is not there)
+test-web: $(DEV_STAMP) ## the tests of web/ that need no browser (needs Node.js 20.3 or newer; said in one line when it is not there)
 	if node -e 'process.exit(AbortSignal.any ? 0 : 1)' 2> /dev/null; then \
 	    node $$(node -e 'process.stdout.write(globalThis.WebSocket ? "" : "--experimental-websocket")') \
-	        --test --test-concurrency=4 --test-reporter=dot tests/web/*.test.mjs; \
+	        --test --test-concurrency=4 --test-reporter=spec tests/web/*.test.mjs > $(VENV)/test-web.log 2>&1 \
+	        || { cat $(VENV)/test-web.log; exit 1; }; \
+	    tail -n 8 $(VENV)/test-web.log; \
 	else \
 	    echo "test-web is skipped: it needs Node.js 20.3 or newer."; \
 	fi
