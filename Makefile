@@ -39,7 +39,7 @@ lock: ## write the lock files anew from pyproject.toml (needs `uv`)
 screenshots: $(DEV_STAMP) ## docs/screenshots/ anew, from a run on real prices (needs Chromium; two minutes)
 	$(BIN)/python -m tests.browser.screenshots docs/screenshots
 
-vendor: ## fetch the browser code of others into web/vendor/ (needs `npm`)
+vendor: ## fetch the browser code of others, for pages and their tests (needs `npm`)
 	command -v npm > /dev/null || { echo "make vendor needs npm: install Node.js"; exit 1; }
 	python3 scripts/vendor.py
 
