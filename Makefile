@@ -1,7 +1,7 @@
 # make run: everything on this machine. make test: everything that needs no cluster. Needs Python >= 3.11.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: run test test-web lint lock vendor clean help
+.PHONY: run test test-web screenshots lint lock vendor clean help
 .SILENT:
 
 VENV := .venv
@@ -38,7 +38,10 @@ lock: ## write the lock files anew from pyproject.toml (needs `uv`)
 	uv pip compile $(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 	echo gunicorn_h1c | uv pip compile $(COMPILE) - -o requirements-fast.lock
 
-vendor: ## fetch the browser code of others into web/vendor/ (needs `npm`)
+screenshots: $(DEV_STAMP) ## docs/screenshots/ anew, from a run on real prices (needs Chromium; two minutes)
+	$(BIN)/python -m tests.browser.screenshots docs/screenshots
+
+vendor: ## fetch the browser code of others, for pages and their tests (needs `npm`)
 	command -v npm > /dev/null || { echo "make vendor needs npm: install Node.js"; exit 1; }
 	python3 scripts/vendor.py
 
@@ -47,7 +50,7 @@ clean: ## remove what was built or installed here, not the data in .kvcast
 	find kvcast functions tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## this list
-	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 COMPILE := -q --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock"
 

@@ -1,4 +1,4 @@
-"""Fetches the browser code of others that web/vendor/ holds: from npm, by exact version and integrity.
+"""Fetches the browser code of others, for the pages and for their tests: from npm, by exact version and integrity.
 
 To take another version, change PACKAGES (`npm view <name>@<version> dist.integrity`) and the name in
 web/viewer-plot.js, and run `make vendor`.
@@ -16,7 +16,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDER = Path(__file__).parents[1] / "web" / "vendor"
+ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class Package:
     version: str
     licence: str
     integrity: str
-    files: dict[str, str]  # path in the package -> name in web/vendor/
+    folder: str
+    files: dict[str, str]  # path in the package -> name in the folder
     notice: str  # its licence asks that the page shows it
     includes: list[str]  # what its files bring along
 
@@ -37,12 +38,23 @@ PACKAGES = [
         "5.2.1",
         "Apache-2.0",
         "sha512-IVwoK1RLFiLPubaKIjNbtjWLnpPMqiABSrTay6whmNa8L1+19292VtHJ+BWyPUuLCwF0tcQlhEWd1CLB2a1nsQ==",
+        "web/vendor",
         {
             "dist/lightweight-charts.standalone.production.mjs": "lightweight-charts-5.2.1.js",
             "LICENSE": "lightweight-charts.LICENSE",
         },
         "TradingView Lightweight Charts, Copyright (c) 2026 TradingView, Inc. https://www.tradingview.com/",
         ["fancy-canvas 2.1.0 (MIT, TradingView, Inc.)", "parts of tslib (0BSD, Microsoft Corporation)"],
+    ),
+    Package(
+        "axe-core",
+        "4.14.1",
+        "MPL-2.0",
+        "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==",
+        "tests/browser/axe",
+        {"axe.min.js": "axe.min.js", "LICENSE": "LICENSE", "LICENSE-3RD-PARTY.txt": "LICENSE-3RD-PARTY.txt"},
+        "axe-core, Copyright (c) 2015-2026 Deque Systems, Inc.; used by the tests only",
+        ["what LICENSE-3RD-PARTY.txt names"],
     ),
 ]
 
@@ -71,27 +83,30 @@ def unpack(package: Package, archive: Path) -> dict[str, bytes]:
     return found
 
 
+def record(package: Package, files: dict[str, bytes]) -> dict[str, object]:
+    return {
+        "name": package.name,
+        "version": package.version,
+        "licence": package.licence,
+        "integrity": package.integrity,
+        "notice": package.notice,
+        "includes": package.includes,
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+    }
+
+
 def main() -> None:
-    records = []
-    FOLDER.mkdir(exist_ok=True)
+    records: dict[Path, list[dict[str, object]]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         for package in PACKAGES:
+            folder = ROOT / package.folder
+            folder.mkdir(exist_ok=True)
             files = unpack(package, fetch(package, Path(temporary)))
             for name, content in files.items():
-                (FOLDER / name).write_bytes(content)
-            hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-            records.append(
-                {
-                    "name": package.name,
-                    "version": package.version,
-                    "licence": package.licence,
-                    "integrity": package.integrity,
-                    "notice": package.notice,
-                    "includes": package.includes,
-                    "sha256": hashes,
-                }
-            )
-    (FOLDER / "VENDORED.json").write_text(json.dumps(records, indent=2) + "\n")
+                (folder / name).write_bytes(content)
+            records.setdefault(folder, []).append(record(package, files))
+    for folder, those in records.items():
+        (folder / "VENDORED.json").write_text(json.dumps(those, indent=2) + "\n")
 
 
 if __name__ == "__main__":

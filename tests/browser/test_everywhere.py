@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.accessibility import violations
+from tests.browser.accessibility import FOLDER, violations
 from tests.browser.faults import Faults
 from tests.browser.looking import eventually_true, expect_live
 from tests.conftest import Server
@@ -110,6 +112,12 @@ def test_axe_finds_no_violation(
 ) -> None:
     found = violations(show(new_page(theme=theme), name))
     assert not found, "\n".join(found)
+
+
+def test_axe_is_what_was_vendored() -> None:
+    (record,) = json.loads((FOLDER / "VENDORED.json").read_text())
+    for name, sha256 in record["sha256"].items():
+        assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == sha256, name
 
 
 def test_axe_finds_what_is_wrong(page: Page, show: Callable[[Page, str], Page]) -> None:
