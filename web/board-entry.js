@@ -13,10 +13,12 @@ export class Entry {
     this.folded = fold(change.key);
     this.ticks = []; // {value, rev}, oldest first; empty while the value is no number
     this.hasHistory = false;
+    this.version = 0; // of what is to be drawn
     this.put(change);
   }
 
   put(change) {
+    this.version += 1;
     this.change = change;
     this.updatedAt = Date.parse(change.updatedAt);
     if (!isNumber(change.value)) this.ticks = [];
@@ -32,6 +34,7 @@ export class Entry {
   /** Put older ticks in front: `past` is [{value, rev}], oldest first, as /history tells it. */
   remember(past) {
     this.hasHistory = true;
+    this.version += 1;
     if (!isNumber(this.change.value)) return;
     const numbers = past.filter(({ value }) => isNumber(value));
     const last = numbers.at(-1);

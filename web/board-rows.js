@@ -47,7 +47,8 @@ export class KeyRow {
   #amount = element("span", { className: "amount" });
   #share = element("span", { className: "share" });
   #age = cell("gridcell", "age");
-  #drawn = ""; // what stands in the row: key, what was looked for
+  #named = ""; // the key in the row, and what was looked for
+  #drawn = {}; // {entry, version} in the row
 
   #model;
 
@@ -61,15 +62,24 @@ export class KeyRow {
   }
 
   show({ entry }) {
-    const { wanted } = this.#model;
     this.entry = entry;
-    const name = `${entry.key}\n${wanted.join(" ")}`;
-    if (this.#drawn !== name) {
-      this.#drawn = name;
-      this.#link.href = viewerLink(entry.key);
-      this.#link.title = entry.key;
-      writeMarked(this.#link, entry.key, wanted);
-    }
+    this.#name(entry.key);
+    if (this.#drawn.entry === entry && this.#drawn.version === entry.version) return;
+    this.#drawn = { entry, version: entry.version };
+    this.#draw(entry);
+  }
+
+  #name(key) {
+    const { wanted } = this.#model;
+    const name = `${key}\n${wanted.join(" ")}`;
+    if (this.#named === name) return;
+    this.#named = name;
+    this.#link.href = viewerLink(key);
+    this.#link.title = key;
+    writeMarked(this.#link, key, wanted);
+  }
+
+  #draw(entry) {
     const { value } = entry.change;
     write(this.#last, value.length > SHOWN_MOST ? `${value.slice(0, SHOWN_MOST)}…` : value);
     this.#last.title = value.length > 12 ? value.slice(0, SHOWN_MOST) : "";

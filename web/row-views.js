@@ -3,6 +3,12 @@
 const kindOf = (row) => (row.entry ? "entry" : "group");
 const itemOf = (row) => row.entry ?? row.group;
 
+/** Out of `views` one that shows `entry` already, else any. */
+function takeFor(entry, views) {
+  const at = views.findIndex((view) => view.entry === entry);
+  return at < 0 ? views.pop() : views.splice(at, 1)[0];
+}
+
 export class RowViews {
   #body;
   #makers;
@@ -42,7 +48,7 @@ export class RowViews {
       const row = rows[index];
       const known = this.#shown.get(index);
       if (known && !anew) continue;
-      const view = known?.view ?? this.#spare[kindOf(row)].pop() ?? this.#makers[kindOf(row)]();
+      const view = known?.view ?? takeFor(row.entry, this.#spare[kindOf(row)]) ?? this.#makers[kindOf(row)]();
       this.#shown.set(index, { row, view });
       view.show(row);
       view.showAge(now);

@@ -6,7 +6,7 @@
 
 import { RowViews } from "/row-views.js";
 
-const SPARE_LINES = 8; // drawn above and below what is in sight
+const SPARE_LINES = 5; // drawn above and below what is in sight
 const STRIDE_LINES = 4; // scrolling changes the rows in strides: one costs little more than a single line
 const REST_MS = 150; // without scrolling
 const HEADING_LINES = 1; // inside the scroller, above the body
