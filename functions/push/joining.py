@@ -50,6 +50,7 @@ class Joiner:
         broad = bool(wanted.prefixes or wanted.categories)
         base = self._last_rev(self._pool) if every and broad else 0
         interval = 1 / wanted.max_rate if wanted.max_rate else 0.0
+        viewer.restart_pace()
         viewer.hold(None if broad else frozenset(wanted.keys))
         known = viewer.keys.keys() | viewer.prefixes.keys() | viewer.categories.keys()
         try:

@@ -77,6 +77,10 @@ class Viewer:
             self._newest[key] = frame
             self._wake(self)
 
+    def restart_pace(self) -> None:
+        """What is wanted has changed: a wait that an earlier rate asked for is over."""
+        self._due.clear()
+
     def hold(self, keys: frozenset[str] | None) -> None:
         """Keep what arrives for `keys` (None: for any) until `release`: a snapshot is being read."""
         self._held = {}

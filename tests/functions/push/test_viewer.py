@@ -143,3 +143,13 @@ def test_a_snapshot_between_changes_loses_and_repeats_nothing(
         assert got[-1] == 20
         if every:
             assert got == list(range(got[0], 21))
+
+
+def test_a_new_wish_ends_the_wait_of_an_earlier_rate() -> None:
+    one = viewer()
+    one.take(frame("a", 1), LATEST)
+    assert collect(one, now=0.0, interval=1.0) == ([1], None)
+    one.take(frame("a", 2), LATEST)
+    assert collect(one, now=0.1, interval=1.0) == ([], 1.0)
+    one.restart_pace()
+    assert collect(one, now=0.2) == ([2], None)
