@@ -109,7 +109,7 @@ class Settings:
     )
     trusted_hops: int = _setting("KVCAST_TRUSTED_HOPS", 0, _integer(0, 10), "proxies in front, exactly")
     allowed_origins: frozenset[str] = _setting(
-        "KVCAST_ALLOWED_ORIGINS", frozenset(), _origins, "origins, besides our own, whose pages may call and open sockets"
+        "KVCAST_ALLOWED_ORIGINS", frozenset(), _origins, "further origins whose pages may call and open sockets"
     )
     embed_origins: frozenset[str] = _setting(
         "KVCAST_EMBED_ORIGINS", frozenset(), _origins, "origins whose pages may frame /viewer/<key>?embed=1"
