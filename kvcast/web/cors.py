@@ -14,7 +14,7 @@ _PREFLIGHT = [
     ("Access-Control-Allow-Methods", "GET, POST, DELETE"),
     (
         "Access-Control-Allow-Headers",
-        "Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, Last-Event-ID",
+        "Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, Kvcast-Note, Last-Event-ID",
     ),
     ("Access-Control-Max-Age", "600"),
 ]
