@@ -54,7 +54,8 @@ def test_a_key_that_was_deleted_meanwhile_is_gone(gold: Page, fresh_app: Server,
     expect_not_live(gold)
     fresh_app.start()
     assert Caller(fresh_app.url, fresh_app.token)("DELETE", "/keys/gold").status == 200
-    expect(gold.locator("main")).not_to_contain_text("2345.60", timeout=15_000)
+    expect(gold.locator("main")).to_contain_text("This key was deleted", timeout=15_000)
+    expect(gold.locator("main")).not_to_contain_text("2345.60", use_inner_text=True)
     expect_live(gold)
 
 
