@@ -37,10 +37,10 @@ def test_pages_schema_and_description_come_along(installed: Path) -> None:
     code = (
         "import functions.read.pages as pages, kvcast.storage.schema as schema, importlib.resources as resources\n"
         "assert 'installed' in pages.__file__, pages.__file__\n"
-        "print(*sorted(path.name for path in pages.web_folder().iterdir()))\n"
+        "print(*sorted(path.name for path in pages.web_folder().rglob('*') if path.is_file()))\n"
         "print(resources.files('kvcast.storage').joinpath('schema.sql').is_file())\n"
         "print(resources.files('functions.read').joinpath('openapi.json').is_file())\n"
     )
     pages, *rest = run(installed, "-c", code).splitlines()
-    assert pages.split() == sorted(path.name for path in (ROOT / "web").iterdir() if path.is_file())
+    assert pages.split() == sorted(path.name for path in (ROOT / "web").rglob("*") if path.is_file())
     assert rest == ["True", "True"]

@@ -106,8 +106,11 @@ class Session:
         return statement.run(**parameters) or []
 
     def close(self) -> None:
+        stream = self._connection._sock
         with suppress(Exception):  # it is being thrown away: whatever state it is in does not matter
             self._connection.close()
+        with suppress(Exception):  # pg8000 leaves it, and with it the socket, to the garbage collector
+            stream.close()
 
     def server_hung_up(self) -> bool:
         """Whether an idle connection has been ended by the server, without waiting."""

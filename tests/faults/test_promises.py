@@ -283,10 +283,14 @@ def test_without_the_sweep_it_does_not_arrive(worlds: Worlds, stores: Stores) ->
 
 def test_a_new_push_worker_repairs_what_was_lost_while_none_ran(worlds: Worlds, stores: Stores) -> None:
     world = worlds(stores)
+    key = "while-none-ran"
     world.server.stop()
-    made = world.commit("gold", 2)
-    world.serve("push")
-    eventually(lambda: world.cached_rev("gold") == made.rev, within=2.5)
+    try:
+        made = world.commit(key, 2)
+        world.serve("push")
+        eventually(lambda: world.cached_rev(key) == made.rev, within=2.5)
+    finally:
+        world.server.start()  # other tests use this world as well
 
 
 def test_a_commit_that_ends_late_reaches_viewers(worlds: Worlds, stores: Stores) -> None:
