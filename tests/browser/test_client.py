@@ -198,7 +198,7 @@ def test_tabs_survive_the_death_of_their_worker(
     assert viewers(fresh_app) == 1
     end_worker(browser)
     for tab in two_tabs:
-        eventually_true(tab, "connection.state !== 'live' || told.length > 2", 5)
+        eventually_true(tab, "connection.state !== 'live' || told.length > 2", 15)
     fresh_call.rev_of("gold", "2")
     fresh_call.rev_of("gold", "3")
     for tab in two_tabs:
