@@ -29,6 +29,7 @@ export class SharedSession {
   #checkedAt = Date.now();
   #check;
   #unwatchLife = () => {};
+  #hasQuit = false;
   state = "connecting";
   reason = "";
   epoch = null;
@@ -43,7 +44,8 @@ export class SharedSession {
     this.#options = { onState, onDead };
     port.onmessage = ({ data }) => this.#receive(data);
     port.start?.();
-    this.#post({ op: "join", base, token, isVisible, life: holdLifeline() });
+    this.#post({ op: "join", base, token, isVisible });
+    holdLifeline().then((life) => !this.#hasQuit && this.#post({ op: "life", life }));
     this.#check = setInterval(() => this.#listen(), CHECK_EVERY_MS);
   }
 
@@ -85,6 +87,7 @@ export class SharedSession {
 
   /** Leave without a word about the state. */
   quit() {
+    this.#hasQuit = true;
     clearInterval(this.#check);
     this.#unwatchLife();
     this.#post({ op: "bye" });
@@ -109,10 +112,8 @@ export class SharedSession {
     else if (message.op === "state") this.#follow(message);
     else if (message.op === "beat") this.#post({ op: "beat" });
     else if (message.op === "lost") this.#die();
-    else if (message.op === "welcome") {
-      this.isWelcome = true;
-      this.#unwatchLife = watchLifeline(message.life, () => this.#die());
-    }
+    else if (message.op === "welcome") this.isWelcome = true;
+    else if (message.op === "life") this.#unwatchLife = watchLifeline(message.life, () => this.#die());
   }
 
   #follow({ state, reason, epoch, clockOffsetMs, carrier }) {

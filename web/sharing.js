@@ -34,6 +34,7 @@ class Tab {
     this.#heardAt = Date.now();
     if (message.op === "join") this.#join(message);
     else if (!this.#shared) this.#post({ op: "lost" }); // it was taken for dead: it shall join anew
+    else if (message.op === "life") this.#unwatchLife = watchLifeline(message.life, () => this.leave());
     else if (message.op === "watch") this.#watch(message);
     else if (message.op === "unwatch") this.#unwatch(message.id);
     else if (message.op === "tune") this.#tune(message);
@@ -44,10 +45,10 @@ class Tab {
     else if (message.op === "bye") this.leave();
   }
 
-  #join({ base, token, life, isVisible }) {
+  #join({ base, token, isVisible }) {
     this.#shared = this.sharing.join(this, base, token);
-    this.#unwatchLife = watchLifeline(life, () => this.leave());
-    this.#post({ op: "welcome", life: this.sharing.life });
+    this.#post({ op: "welcome" });
+    this.sharing.life.then((life) => this.#post({ op: "life", life }));
     this.#show(isVisible);
     this.tellState();
   }

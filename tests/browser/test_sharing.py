@@ -31,12 +31,12 @@ def context(new_context: Callable[..., BrowserContext]) -> BrowserContext:
 @pytest.fixture
 def two_tabs(context: BrowserContext, fresh_app: Server, fresh_call: Caller) -> tuple[Page, Page]:
     """Viewers of gold and of silver in one browser."""
-    fresh_call.rev_of("gold", "2345.60")
-    fresh_call.rev_of("silver", "29.410")
-    one, other = (open_live(context.new_page(), f"{fresh_app.url}/viewer/{key}") for key in ("gold", "silver"))
-    expect(one.locator("#value")).to_have_text("2345.60")
-    expect(other.locator("#value")).to_have_text("29.410")
-    return one, other
+    tabs = []
+    for key, value in (("gold", "2345.60"), ("silver", "29.410")):
+        fresh_call.rev_of(key, value)
+        tabs.append(open_live(context.new_page(), f"{fresh_app.url}/viewer/{key}"))
+        expect(tabs[-1].locator("#value")).to_have_text(value)
+    return tabs[0], tabs[1]
 
 
 def test_two_tabs_use_one_socket(two_tabs: tuple[Page, Page], fresh_app: Server, fresh_call: Caller) -> None:
@@ -46,6 +46,15 @@ def test_two_tabs_use_one_socket(two_tabs: tuple[Page, Page], fresh_app: Server,
     fresh_call.rev_of("silver", "29.420")
     expect(two_tabs[0].locator("#value")).to_have_text("2345.70")
     expect(two_tabs[1].locator("#value")).to_have_text("29.420")
+
+
+def test_a_further_tab_is_not_taken_for_dead(context: BrowserContext, fresh_app: Server, fresh_call: Caller) -> None:
+    """The worker learns of a tab's end by a lock of the tab; it may ask for the lock only when the tab holds it."""
+    for number in range(6):
+        fresh_call.rev_of(f"key{number}", "2345.60")
+        tab = open_live(context.new_page(), f"{fresh_app.url}/viewer/key{number}")
+        expect(tab.locator("#value")).to_have_text("2345.60", timeout=2_000)
+    assert viewers(fresh_app) == 1
 
 
 def test_tabs_on_the_same_key_are_told_the_same(
