@@ -10,6 +10,11 @@
 {{- .Values.auth.existingSecret | default (printf "%s-database" (include "kvcast.fullname" .)) -}}
 {{- end -}}
 
+{{/* Changes with what the values give, never with what is made: pods start anew for it. */}}
+{{- define "kvcast.givenSecrets" -}}
+{{- list .Values.auth .Values.externalDatabase .Values.externalRedis .Values.redis.password .Values.postgresql.functionsPassword | toJson | sha256sum -}}
+{{- end -}}
+
 {{- define "kvcast.existingSecretKeys" -}}
 admin-token tokens database-url migration-url redis-url
 {{- if .Values.postgresql.enabled }} postgresql-password{{ end }}
