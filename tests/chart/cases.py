@@ -78,7 +78,7 @@ EVERYTHING: dict[str, Any] = {
     },
     "extraObjects": [
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-yaml"}, "data": {"a": "b"}},
-        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ include \"kvcast.fullname\" . }}-text\n",
+        'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ include "kvcast.fullname" . }}-text\n',
     ],
 }
 MONITORING: dict[str, Any] = {
@@ -115,6 +115,6 @@ CASES: dict[str, dict[str, Any]] = {
     "monitoring": MONITORING,
     "no network policy": {"networkPolicy": {"enabled": False}},
     "nobody may call": {"networkPolicy": {"ingressFrom": [], "monitoringFrom": []}},
-    "nothing is kept": {"postgresql": {"persistence": {"enabled": False}}, "redis": {"persistence": {"enabled": False}}},
+    "nothing is kept": {store: {"persistence": {"enabled": False}} for store in ("postgresql", "redis")},
     "everything": EVERYTHING,
 }

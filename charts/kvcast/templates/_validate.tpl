@@ -1,18 +1,34 @@
 {{/* What the schema cannot say. Each sentence names the mend; none repeats a secret. */}}
 {{- define "kvcast.validate" -}}
-{{- include "kvcast.validateName" . -}}
+{{- include "kvcast.validateNames" . -}}
 {{- include "kvcast.validateStores" . -}}
 {{- range $name := list "write" "read" "push" -}}
 {{- include "kvcast.validateFunction" (dict "name" $name "of" (index $.Values $name)) -}}
 {{- end -}}
 {{- include "kvcast.validateExposure" . -}}
 {{- include "kvcast.validateExistingSecret" . -}}
+{{- include "kvcast.validateGiven" . -}}
 {{- end -}}
 
-{{- define "kvcast.validateName" -}}
+{{/* Names, labels and tags. */}}
+{{- define "kvcast.validateNames" -}}
 {{- $name := include "kvcast.fullname" . -}}
 {{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) -}}
 {{- fail (printf "%q cannot begin the name of a Service: give fullnameOverride lower-case letters, digits and hyphens, a letter first." $name) -}}
+{{- end -}}
+{{- $labels := dict "commonLabels" .Values.commonLabels -}}
+{{- range $name := list "write" "read" "push" }}{{ $_ := set $labels (printf "%s.podLabels" $name) (index $.Values $name).podLabels }}{{ end -}}
+{{- range $value, $given := $labels -}}
+{{- range $label, $_ := $given -}}
+{{- if regexMatch "^(app\\.kubernetes\\.io|helm\\.sh)/" $label -}}
+{{- fail (printf "%s: the label %s is the chart's, selectors go by it; choose another name." $value $label) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range $value, $image := dict "image" .Values.image "postgresql.image" .Values.postgresql.image "redis.image" .Values.redis.image -}}
+{{- if and (eq $image.tag "latest") (not $image.digest) -}}
+{{- fail (printf "%s.tag: latest means another image tomorrow; give the tag of a release, or %s.digest." $value $value) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -113,6 +129,20 @@
 {{- if not (hasKey ($held.data | default dict) $key) -}}
 {{- fail (printf "auth.existingSecret: the secret %q lacks the key %q; add it (tokens and migration-url may be empty)." $secret $key) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Where there is no cluster: nothing keeps what would be made, so two renders would differ. */}}
+{{- define "kvcast.validateGiven" -}}
+{{- if not (or .Values.auth.existingSecret (include "kvcast.clusterAnswers" .)) -}}
+{{- $missing := list -}}
+{{- if not .Values.auth.adminToken }}{{ $missing = append $missing "auth.adminToken" }}{{ end -}}
+{{- if and .Values.postgresql.enabled (not .Values.postgresql.password) }}{{ $missing = append $missing "postgresql.password" }}{{ end -}}
+{{- if and .Values.postgresql.enabled (not .Values.postgresql.functionsPassword) }}{{ $missing = append $missing "postgresql.functionsPassword" }}{{ end -}}
+{{- if and .Values.redis.enabled (not .Values.redis.password) }}{{ $missing = append $missing "redis.password" }}{{ end -}}
+{{- if $missing -}}
+{{- fail (printf "Without a cluster no password can be made and kept: give %s, or auth.existingSecret alone." (join ", " $missing)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
