@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.chart.cases import CASES, CONTROLLERS, ROUTE
+from tests.chart.rendering import FUNCTIONS, ROOT, Object, laid_over, notes, of_kind, render
+
 from functions.local import Local
-from tests.chart.cases import CASES, CONTROLLERS, EXTERNAL, ROUTE
-from tests.chart.rendering import FUNCTIONS, ROOT, Object, laid_over, notes, of_kind, pods, render
-from tests.chart.test_ownership import labels_match
 
 HOST = "kvcast.example.org"
 PUSH_INGRESS: dict[str, dict[str, str]] = {
@@ -31,7 +31,8 @@ PUSH_INGRESS: dict[str, dict[str, str]] = {
         "nginx.ingress.kubernetes.io/session-cookie-name": "kvcast",
         "nginx.ingress.kubernetes.io/session-cookie-max-age": "3600",
         "nginx.ingress.kubernetes.io/session-cookie-path": "/",
-        "nginx.ingress.kubernetes.io/proxy-read-timeout": "3600", "nginx.ingress.kubernetes.io/proxy-send-timeout": "3600",
+        "nginx.ingress.kubernetes.io/proxy-read-timeout": "3600",
+        "nginx.ingress.kubernetes.io/proxy-send-timeout": "3600",
     },
 }
 PUSH_SERVICE: dict[str, dict[str, str]] = {
@@ -44,7 +45,9 @@ PUSH_SERVICE: dict[str, dict[str, str]] = {
     },
     "haproxytech": {"haproxy.org/cookie-persistence": "kvcast"},
 }
-CLASSES = {"traefik": "traefik", "haproxy-ingress": "haproxy", "haproxytech": "haproxy", "nginx-f5": "nginx", "nginx": "nginx"}
+CLASSES = {
+    "traefik": "traefik", "haproxy-ingress": "haproxy", "haproxytech": "haproxy", "nginx-f5": "nginx", "nginx": "nginx",
+}
 
 
 def ingresses(controller: str, **more: Any) -> dict[str, Object]:
@@ -103,8 +106,8 @@ def calls() -> list[tuple[str, str]]:
         for method in methods
         if method in ("get", "post", "delete")
     ]
-    pages = ["/", "/admin", "/admin/functions", "/docs", "/viewer/crypto.btc", "/client.js", "/keys", "/address", "/wsx"]
-    return [*described, *(("GET", path) for path in pages), ("GET", "/ws"), ("GET", "/ws/gold"), ("GET", "/sse")]
+    pages = ["/", "/admin", "/admin/functions", "/docs", "/viewer/crypto.btc", "/client.js", "/address", "/wsx"]
+    return [*described, *(("GET", path) for path in (*pages, "/ws", "/ws/gold", "/sse"))]
 
 
 def local_choice(method: str, path: str) -> str:
@@ -127,7 +130,7 @@ def test_the_ingress_sends_each_call_where_the_local_run_does(case: str) -> None
 
 def fits(address: str, path: str, kind: str) -> bool:
     prefix = path.rstrip("/")
-    return address == path if kind in ("Exact",) else address == prefix or address.startswith(prefix + "/")
+    return address == path if kind == "Exact" else address == prefix or address.startswith(prefix + "/")
 
 
 def test_the_route_sends_each_call_where_the_local_run_does() -> None:
@@ -154,42 +157,11 @@ def test_a_route_is_well_formed_and_sticky_only_where_asked() -> None:
     assert rule["timeouts"] == {"request": "0s"}
 
 
-@pytest.mark.parametrize(("case", "hops"), [("default", "1"), ("a route", "1"), ("no ingress", "0"), ("everything", "2")])
-def test_the_functions_know_how_many_proxies_stand_before_them(case: str, hops: str) -> None:
-    (settings,) = (
-        found["data"] for found in of_kind(render(CASES[case]), "ConfigMap").values() if "KVCAST_TRUSTED_HOPS" in found["data"]
-    )
-    assert settings["KVCAST_TRUSTED_HOPS"] == hops
-
-
-def test_only_the_functions_reach_the_stores() -> None:
-    objects = render()
-    for store in ("postgresql", "redis"):
-        policy = of_kind(objects, "NetworkPolicy")[store]["spec"]
-        ((rule,),) = (policy["ingress"],)
-        (peer,) = rule["from"]
-        callers = [name for name, pod in pods(objects) if labels_match(peer["podSelector"], pod["metadata"]["labels"])]
-        assert callers == [f"Deployment/kvcast-{name}" for name in FUNCTIONS]
-        assert policy["egress"] == []
-        (service_port,) = of_kind(objects, "Service")[store]["spec"]["ports"]
-        assert rule["ports"] == [{"protocol": "TCP", "port": service_port["port"]}]
-
-
-def test_only_the_ingress_and_the_test_reach_the_functions() -> None:
-    policy = of_kind(render(CASES["nobody may call"]), "NetworkPolicy")["functions"]["spec"]
-    (rule,) = policy["ingress"]
-    (peer,) = rule["from"]
-    assert peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "test"
-    assert rule["ports"] == [{"protocol": "TCP", "port": 8000}]
-    ports = [port["port"] for rule in policy["egress"] for port in rule["ports"]]
-    assert ports == [53, 53, 5432, 6379]
-
-
-def test_stores_elsewhere_and_the_api_of_kubernetes_can_be_reached() -> None:
-    outside = of_kind(render(EXTERNAL), "NetworkPolicy")["functions"]["spec"]["egress"]
-    assert {"protocol": "TCP", "port": 1, "endPort": 65535} in outside[-1]["ports"]
-    asking = of_kind(render(CASES["asking Kubernetes"]), "NetworkPolicy")["functions"]["spec"]["egress"]
-    assert [port["port"] for port in asking[-1]["ports"]] == [443, 6443]
+@pytest.mark.parametrize(
+    ("values", "hops"), [({}, "1"), (ROUTE, "1"), (CASES["no ingress"], "0"), ({"trustedHops": 2}, "2")]
+)
+def test_the_functions_know_how_many_proxies_stand_before_them(values: dict[str, Any], hops: str) -> None:
+    assert of_kind(render(values), "ConfigMap")[""]["data"]["KVCAST_TRUSTED_HOPS"] == hops
 
 
 @pytest.mark.parametrize(
