@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.chart.rendering import FUNCTIONS, ROOT, SECRETS, laid_over, of_kind, render
+from tests.chart.rendering import FUNCTIONS, ROOT, laid_over, of_kind, render
 
 SCHEMA = Path(__file__).parent / "skaffold"
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "skaffold.yaml").read_text(encoding="utf-8"))
@@ -77,5 +77,6 @@ def test_the_image_it_builds_is_the_one_that_the_chart_runs() -> None:
     (release,) = CONFIG["deploy"]["helm"]["releases"]
     values = {name: value.replace(artifact["image"], "NAME") for name, value in release["setValueTemplates"].items()}
     assert values == {"image.repository": "{{.IMAGE_REPO_NAME}}", "image.tag": "{{.IMAGE_TAG_NAME}}"}
-    image = of_kind(render(laid_over(SECRETS, {"image": {"repository": "here/kvcast", "tag": "abc-dirty"}})), "Deployment")
-    assert image["read"]["spec"]["template"]["spec"]["containers"][0]["image"] == "here/kvcast:abc-dirty"
+    objects = render({"image": {"repository": "here/kvcast", "tag": "abc-dirty"}})
+    (main,) = of_kind(objects, "Deployment")["read"]["spec"]["template"]["spec"]["containers"]
+    assert main["image"] == "here/kvcast:abc-dirty"
