@@ -76,9 +76,11 @@ def test_an_object_of_others_is_well_formed(case: str, kind: str) -> None:
 def metrics() -> dict[str, set[str]]:
     """The labels of every series that /metrics can show, by its name."""
     found: dict[str, set[str]] = {}
+    endings: dict[Any, tuple[str, ...]] = {
+        Counter: ("_total",), Gauge: ("",), Histogram: ("_bucket", "_sum", "_count"),
+    }
     for metric in vars(kvcast.metrics).values():
-        endings = {Counter: ("_total",), Gauge: ("",), Histogram: ("_bucket", "_sum", "_count")}.get(type(metric), ())
-        for ending in endings:
+        for ending in endings.get(type(metric), ()):
             found[metric._name + ending] = set(metric._labelnames)
     return found
 
