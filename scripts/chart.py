@@ -62,12 +62,12 @@ def _rows(path: str, node: dict[str, Any], value: Any) -> list[str]:
 
 def rendered() -> str:
     """k8s/base/kvcast.yaml: the chart with the values beside it."""
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("helm")), "template", "kvcast", str(CHART), "--namespace", "kvcast", "--values", str(BASE / "values.yaml"),
-         "--skip-tests"],
+    helm = str(Path(sys.executable).with_name("helm"))
+    values = str(BASE / "values.yaml")
+    return subprocess.run(
+        [helm, "template", "kvcast", str(CHART), "--namespace", "kvcast", "--values", values, "--skip-tests"],
         check=True, capture_output=True, text=True,
-    )
-    return done.stdout
+    ).stdout
 
 
 def main() -> int:

