@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import sysconfig
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
@@ -68,12 +68,9 @@ class Functions:
         self._process.end_leftovers()
         with bound_socket(self._host, self.port) as listener:
             self.port = listener.getsockname()[1]
-            command = [
-                sys.executable, "-m", "gunicorn", "-c", gunicorn_conf(), "--bind", f"fd://{listener.fileno()}",
-                *self._options, self._app,
-            ]
             self._process.start(
-                command, environment=child_environment(self._settings), pass_fds=[listener.fileno()]
+                gunicorn_command(self._app, listener, self._options),
+                environment=child_environment(self._settings), pass_fds=[listener.fileno()],
             )
         self._process.wait_ready(self._ready, START_SECONDS)
 
@@ -129,6 +126,13 @@ def bound_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
+def gunicorn_command(app: str, listener: socket.socket, options: Sequence[str] = ()) -> list[str]:
+    """What serves `app` on `listener`, which the process must inherit."""
+    return [
+        sys.executable, "-m", "gunicorn", "-c", gunicorn_conf(), "--bind", f"fd://{listener.fileno()}", *options, app
+    ]
+
+
 def gunicorn_conf() -> str:
     spec = find_spec("functions")
     if spec is None or not spec.submodule_search_locations:
@@ -139,10 +143,13 @@ def gunicorn_conf() -> str:
 def child_environment(settings: Settings) -> Mapping[str, str]:
     """Ours, but for the settings, which are exactly `settings`."""
     names = {spec.metadata["name"] for spec in fields(Settings)}
-    environment = {
-        name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in names
-    } | settings.environment()
+    inherited = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in names}
+    return {**inherited, **importable(), **settings.environment()}
+
+
+def importable() -> dict[str, str]:
+    """What a Python of ours must find in its environment to import the packages of a checkout that is not installed."""
     root = Path(__file__).parent.parent.parent
-    if root != Path(sysconfig.get_path("purelib")):  # a checkout, which need not be installed
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
-    return environment
+    if root == Path(sysconfig.get_path("purelib")):
+        return {}
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))}

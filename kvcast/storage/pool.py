@@ -43,7 +43,12 @@ def connect_arguments(url: str) -> dict[str, Any]:
     if unknown:
         raise SettingsError(f"DATABASE_URL: unknown parameter {min(unknown)!r}; use host, port, sslmode, sslrootcert.")
     host = query.get("host") or parts.hostname or "localhost"
-    port = int(query.get("port") or parts.port or 5432)
+    try:
+        port = int(query.get("port") or parts.port or 5432)
+    except ValueError:  # its text may be a piece of the password
+        raise SettingsError(
+            "DATABASE_URL: the port is no number; percent-encode what is special in the password, such as / as %2F."
+        ) from None
     arguments: dict[str, Any] = {
         "user": unquote(parts.username or "postgres"),
         "password": unquote(parts.password) if parts.password else None,
