@@ -27,14 +27,17 @@ class Functions:
     """`app` (such as `functions.write:create_app()`) on settings.host and settings.port; port 0 takes a free one.
 
     home: a folder of its own. log: None for the terminal. log_level: gunicorn's, where it is not settings'.
+    awaited: the path whose 200 ends `start`.
     `start` after `stop` or `kill` takes the same port again.
     """
 
     def __init__(
-        self, app: str, settings: Settings, home: Path, *, log: Path | None = None, log_level: str | None = None
+        self, app: str, settings: Settings, home: Path, *, log: Path | None = None, log_level: str | None = None,
+        awaited: str = "/healthz/ready",
     ) -> None:
         self._app = app
         self._settings = settings
+        self._awaited = awaited
         self._options = [] if log_level is None else ["--log-level", log_level]
         self._host = settings.host
         self.port = settings.port
@@ -86,7 +89,7 @@ class Functions:
     def _ready(self) -> bool:
         connection = http.client.HTTPConnection(self._reached(), self.port, timeout=PROBE_SECONDS)
         try:
-            connection.request("GET", "/healthz/ready", headers={"Connection": "close"})
+            connection.request("GET", self._awaited, headers={"Connection": "close"})
             return connection.getresponse().status == 200
         except (OSError, http.client.HTTPException):
             return False

@@ -7,10 +7,11 @@ from importlib import resources
 from pg8000.exceptions import DatabaseError
 from pg8000.native import Connection, identifier
 
-from kvcast.errors import SettingsError
-from kvcast.storage.pool import connect, translated
+from kvcast.errors import InternalError, SettingsError, StorageUnavailable
+from kvcast.storage.pool import Pool, connect, sqlstate, translated
 
 VERSION = 1
+_MISSING_TABLE, _MISSING_RIGHT = "42P01", "42501"
 _LOCK = 0x6B766361  # "kvca"; any number that nobody else uses
 
 
@@ -37,6 +38,29 @@ def migrate(url: str, functions_role: str | None = None) -> None:
         raise translated(error) from error
     finally:
         connection.close()
+
+
+def usable_epoch(pool: Pool) -> str:
+    """What revs are comparable within; changes when a backup is restored.
+
+    Raises StorageUnavailable, with a sentence for the operator, also when this release cannot use the schema.
+    """
+    try:
+        held = dict(pool.run("SELECT name, value FROM kvcast.meta WHERE name IN ('schema', 'epoch')"))
+    except InternalError as error:
+        state = sqlstate(error.__cause__)
+        if state == _MISSING_TABLE:
+            raise StorageUnavailable("The schema is missing; run kvcast migrate.") from error
+        if state == _MISSING_RIGHT:
+            raise StorageUnavailable(
+                "The role of DATABASE_URL may not read the schema; run kvcast migrate with it and KVCAST_MIGRATION_URL."
+            ) from error
+        raise
+    version = int(held["schema"])
+    if version != VERSION:
+        mend = "run kvcast migrate" if version < VERSION else "run a newer kvcast"
+        raise StorageUnavailable(f"The schema has version {version}, this kvcast needs {VERSION}; {mend}.")
+    return str(held["epoch"])
 
 
 def _held_version(connection: Connection) -> int:
