@@ -92,10 +92,19 @@ def connect(
             },
         )
     except Exception as error:
-        raise StorageUnavailable(_no_connection(error, arguments, setting)) from error
+        told = _told(error)
+        raise StorageUnavailable(_no_connection(told, arguments, setting)) from told
 
 
-def _no_connection(error: Exception, arguments: dict[str, Any], setting: str) -> str:
+def _told(error: BaseException) -> BaseException:
+    """What the server said: pg8000 hides it when saying goodbye to a server that has hung up fails on top of it."""
+    link: BaseException | None = error
+    while link is not None and not isinstance(link, DatabaseError):
+        link = link.__context__
+    return link or error
+
+
+def _no_connection(error: BaseException, arguments: dict[str, Any], setting: str) -> str:
     state = sqlstate(error)
     role, database = arguments["user"], arguments["database"] or arguments["user"]
     if state == REFUSED_LOGIN:

@@ -30,10 +30,12 @@ def migrate(url: str, functions_role: str | None = None) -> None:
             raise SettingsError(
                 f"The database has schema version {held}, this kvcast knows {VERSION}; run a newer kvcast."
             )
+        connection.run("BEGIN")  # one transaction, so that no function sees tables that it may not read yet
         if held < VERSION:
             _create(connection)
         if functions_role:
             _grant(connection, functions_role)
+        connection.run("COMMIT")
     except DatabaseError as error:
         raise translated(error) from error
     finally:
@@ -72,14 +74,8 @@ def _held_version(connection: Connection) -> int:
 
 def _create(connection: Connection) -> None:
     script = resources.files("kvcast.storage").joinpath("schema.sql").read_text(encoding="utf-8")
-    connection.run("BEGIN")
-    try:
-        connection.run(script)
-        connection.run(f"INSERT INTO kvcast.meta VALUES ('schema', '{VERSION}')")
-    except BaseException:
-        connection.run("ROLLBACK")
-        raise
-    connection.run("COMMIT")
+    connection.run(script)
+    connection.run(f"INSERT INTO kvcast.meta VALUES ('schema', '{VERSION}')")
 
 
 def _grant(connection: Connection, role: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -80,9 +81,10 @@ class Waiting:
         names = ("write", "read", "push") if self._name == "local" else (self._name,)
         for name in names:
             assert eventually(lambda name=name: self._server.log().count(f"{name} serves now.") == 1)  # type: ignore[misc]
-            reasons = [line for line in self._server.log().splitlines() if f"{name} cannot serve yet" in line]
-            assert len(reasons) == 1, reasons
+            reasons = re.findall(f"{name} cannot serve yet: (.*)", self._server.log())
             assert self._reason in reasons[0]
+            assert len(reasons) == len(set(reasons))
+            assert [reason for reason in reasons[1:] if "starting up" not in reason] == []
         assert "Traceback" not in self._server.log()
 
     def log(self) -> str:
@@ -120,7 +122,9 @@ def test_a_database_that_is_started_after_the_function(postgres: Postgres, serve
     waiting.assert_it_serves()
 
 
-@pytest.mark.parametrize(("version", "mend"), [(VERSION + 1, "run a newer kvcast"), (VERSION - 1, "run kvcast migrate")])
+@pytest.mark.parametrize(
+    ("version", "mend"), [(VERSION + 1, "run a newer kvcast"), (VERSION - 1, "run kvcast migrate")]
+)
 def test_a_schema_of_another_release(database: Database, serve: Serve, version: int, mend: str) -> None:
     database.as_owner(f"UPDATE meta SET value = '{version}' WHERE name = 'schema'")
     waiting = Waiting(serve, "read", database.database_url, mend)
