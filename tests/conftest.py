@@ -30,7 +30,9 @@ _REPORTED = pytest.StashKey[Sequence["Server"]]()
 class Server:
     """A function under gunicorn. `environment` overrides settings by the names that a person would use."""
 
-    def __init__(self, stores: Stores, name: str, environment: dict[str, str]) -> None:
+    def __init__(
+        self, stores: Stores, name: str, environment: dict[str, str], awaited: str = "/healthz/ready"
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="kvcast-test-"))
         self.settings = Settings.from_environment(
             {
@@ -40,7 +42,7 @@ class Server:
         )
         self.token = self.settings.admin_token
         self._functions = Functions(
-            f"functions.{name}:create_app()", self.settings, self.folder, log=self.folder / "log"
+            f"functions.{name}:create_app()", self.settings, self.folder, log=self.folder / "log", awaited=awaited
         )
 
     @property
@@ -133,11 +135,14 @@ def call(app: Server) -> Iterator[Caller]:
 
 @pytest.fixture
 def serve(stores: Stores, request: pytest.FixtureRequest) -> Iterator[Callable[..., Server]]:
-    """`serve("read", KVCAST_L1_MAX_BYTES="0")` starts a function of its own and stops it after the test."""
+    """`serve("read", KVCAST_L1_MAX_BYTES="0")` starts a function of its own and stops it after the test.
+
+    awaited: the path that must answer 200 first.
+    """
     servers: list[Server] = []
 
-    def start(name: str = "local", **environment: str) -> Server:
-        server = Server(stores, name, environment)
+    def start(name: str = "local", *, awaited: str = "/healthz/ready", **environment: str) -> Server:
+        server = Server(stores, name, environment, awaited)
         servers.append(server)
         server.start()
         return server

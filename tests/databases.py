@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -15,8 +17,25 @@ from kvcast.embedded import FUNCTIONS_ROLE, Stores
 from kvcast.messages import Change, Write
 from kvcast.storage import reads
 from kvcast.storage.pool import Pool, Session, connect
-from kvcast.storage.schema import migrate
+from kvcast.storage.schema import migrate, usable_epoch
 from kvcast.storage.writes import Statements, commit_all
+
+
+@contextmanager
+def guarded_role(stores: Stores) -> Iterator[str]:
+    """The name of a role, which is still to be made, that PostgreSQL lets in with its password only."""
+    role = f"role_{uuid.uuid4().hex[:12]}"
+    connection = connect(stores.migration_url, statement_timeout_seconds=30)
+    try:
+        path = Path(connection.run("SHOW hba_file")[0][0])
+        before = path.read_text()
+        path.write_text(f"local all {role} scram-sha-256\n{before}")
+        connection.run("SELECT pg_reload_conf()")
+        yield role
+        path.write_text(before)
+        connection.run("SELECT pg_reload_conf()")
+    finally:
+        connection.close()
 
 
 class Database:
@@ -24,19 +43,19 @@ class Database:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self._name = f"test_{uuid.uuid4().hex[:12]}"
-        self.database_url = stores.database_url.replace("/kvcast?", f"/{self._name}?")
-        self.owner_url = stores.migration_url.replace("/kvcast?", f"/{self._name}?")
+        self.name = f"test_{uuid.uuid4().hex[:12]}"
+        self.database_url = stores.database_url.replace("/kvcast?", f"/{self.name}?")
+        self.owner_url = stores.migration_url.replace("/kvcast?", f"/{self.name}?")
         self.redis_url = stores.redis_url
         self.redis: redis.Redis = open_redis(stores.redis_url)
         self.statements = Statements(history=True)
         self._closing: list[Pool | Session] = []
 
     def __enter__(self) -> Self:
-        self._administer(f"CREATE DATABASE {self._name}")
+        self.administer(f"CREATE DATABASE {self.name}")
         migrate(self.owner_url, functions_role=FUNCTIONS_ROLE)
         self.own = self.pool()
-        self.epoch = reads.epoch(self.own)
+        self.epoch = usable_epoch(self.own)
         return self
 
     def __exit__(
@@ -44,7 +63,7 @@ class Database:
     ) -> None:
         self._close()
         self.redis.close()
-        self._administer(f"DROP DATABASE {self._name} WITH (FORCE)")
+        self.administer(f"DROP DATABASE {self.name} WITH (FORCE)")
 
     def reset(self) -> None:
         """Empty it, and make its world in Redis another one: ten times faster than a new database."""
@@ -54,14 +73,14 @@ class Database:
             "UPDATE meta SET value = replace(gen_random_uuid()::text, '-', '') WHERE name = 'epoch'",
         )
         self.own = self.pool()
-        self.epoch = reads.epoch(self.own)
+        self.epoch = usable_epoch(self.own)
 
     def _close(self) -> None:
         closing, self._closing = self._closing, []
         for one in closing:
             one.close()
 
-    def _administer(self, statement: str) -> None:
+    def administer(self, statement: str) -> None:
         connection = connect(self._stores.migration_url, statement_timeout_seconds=30)
         try:
             connection.run(statement)

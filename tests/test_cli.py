@@ -294,7 +294,7 @@ def test_a_setting_given_to_up_is_checked_like_the_environment(stranger: Shell) 
 
 @pytest.mark.parametrize(
     "command",
-    ["up", "set", "get", "del", "keys", "watch", "feed", "status", "doctor", "login", "token", "migrate"],
+    ["up", "set", "get", "del", "keys", "watch", "feed", "status", "doctor", "login", "token", "migrate", "serve"],
 )
 def test_every_command_explains_itself(stranger: Shell, command: str) -> None:
     shown = stranger(command, "--help")

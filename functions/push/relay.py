@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 class Relay:
-    """on_new_epoch: a backup was restored, so revs no longer compare."""
+    """on_new_epoch: a backup was restored, so revs no longer compare. Raises what reading from `pool` raises."""
 
     def __init__(
         self, hub: Hub, pool: Pool, cache: Cache, settings: Settings, on_new_epoch: Callable[[], object]
@@ -50,8 +50,7 @@ class Relay:
         self._doubted = False  # it may lack, or have gone back behind, what was heard of it
         self._sweeping = Lock()
         self._ended = Event()
-        position = with_retries(sweeps.position, attempts=100, most_seconds=30, only_if=may_repeat_reading)(pool)
-        self._position = sweeps.earlier(position, LOOK_BACK_TRANSACTIONS)
+        self._position = sweeps.earlier(sweeps.position(pool), LOOK_BACK_TRANSACTIONS)
         self._subscription = Subscription(
             settings.redis_url, cache.channel, on_record=self.heard, on_up=self._resync_soon, on_down=self._doubt_redis
         )

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import sysconfig
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,14 +27,17 @@ class Functions:
     """`app` (such as `functions.write:create_app()`) on settings.host and settings.port; port 0 takes a free one.
 
     home: a folder of its own. log: None for the terminal. log_level: gunicorn's, where it is not settings'.
+    awaited: the path whose 200 ends `start`.
     `start` after `stop` or `kill` takes the same port again.
     """
 
     def __init__(
-        self, app: str, settings: Settings, home: Path, *, log: Path | None = None, log_level: str | None = None
+        self, app: str, settings: Settings, home: Path, *, log: Path | None = None, log_level: str | None = None,
+        awaited: str = "/healthz/ready",
     ) -> None:
         self._app = app
         self._settings = settings
+        self._awaited = awaited
         self._options = [] if log_level is None else ["--log-level", log_level]
         self._host = settings.host
         self.port = settings.port
@@ -68,12 +71,9 @@ class Functions:
         self._process.end_leftovers()
         with bound_socket(self._host, self.port) as listener:
             self.port = listener.getsockname()[1]
-            command = [
-                sys.executable, "-m", "gunicorn", "-c", gunicorn_conf(), "--bind", f"fd://{listener.fileno()}",
-                *self._options, self._app,
-            ]
             self._process.start(
-                command, environment=child_environment(self._settings), pass_fds=[listener.fileno()]
+                gunicorn_command(self._app, listener, self._options),
+                environment=child_environment(self._settings), pass_fds=[listener.fileno()],
             )
         self._process.wait_ready(self._ready, START_SECONDS)
 
@@ -89,7 +89,7 @@ class Functions:
     def _ready(self) -> bool:
         connection = http.client.HTTPConnection(self._reached(), self.port, timeout=PROBE_SECONDS)
         try:
-            connection.request("GET", "/healthz/ready", headers={"Connection": "close"})
+            connection.request("GET", self._awaited, headers={"Connection": "close"})
             return connection.getresponse().status == 200
         except (OSError, http.client.HTTPException):
             return False
@@ -129,6 +129,13 @@ def bound_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
+def gunicorn_command(app: str, listener: socket.socket, options: Sequence[str] = ()) -> list[str]:
+    """What serves `app` on `listener`, which the process must inherit."""
+    return [
+        sys.executable, "-m", "gunicorn", "-c", gunicorn_conf(), "--bind", f"fd://{listener.fileno()}", *options, app
+    ]
+
+
 def gunicorn_conf() -> str:
     spec = find_spec("functions")
     if spec is None or not spec.submodule_search_locations:
@@ -139,10 +146,13 @@ def gunicorn_conf() -> str:
 def child_environment(settings: Settings) -> Mapping[str, str]:
     """Ours, but for the settings, which are exactly `settings`."""
     names = {spec.metadata["name"] for spec in fields(Settings)}
-    environment = {
-        name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in names
-    } | settings.environment()
+    inherited = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in names}
+    return {**inherited, **importable(), **settings.environment()}
+
+
+def importable() -> dict[str, str]:
+    """What a Python of ours must find in its environment to import the packages of a checkout that is not installed."""
     root = Path(__file__).parent.parent.parent
-    if root != Path(sysconfig.get_path("purelib")):  # a checkout, which need not be installed
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
-    return environment
+    if root == Path(sysconfig.get_path("purelib")):
+        return {}
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))}
