@@ -20,8 +20,9 @@ from urllib.parse import urlsplit
 from kvcast.config import Settings
 from kvcast.embedded import FUNCTIONS_ROLE, Postgres, ServerFailed, Valkey
 from kvcast.embedded.folder import FolderInUse, FolderLock, make_private
-from kvcast.embedded.functions import Functions, bound_socket
+from kvcast.embedded.functions import Functions
 from kvcast.errors import KvcastError
+from kvcast.serving import bound_socket
 from kvcast.storage.schema import migrate
 from kvcast.tokens import new_token
 
