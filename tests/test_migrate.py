@@ -1,4 +1,4 @@
-"""`kvcast migrate`: the schema and the functions' role, from several places at once, with a database that comes late."""
+"""`kvcast migrate`: the schema and the functions' role, several at once, a database that comes late."""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ def migrate(
 
     functions_role: a role that gets DML and no more. functions_url: as the functions connect; where that is another
     role than ours it is made, or gets its password, and DML. setting: where `url` is from. say: gets a sentence about
-    what is waited for. Raises StorageUnavailable or OutcomeUnknown, or SettingsError when the schema is newer or a right
-    is missing.
+    what is waited for. Raises StorageUnavailable or OutcomeUnknown, or SettingsError when the schema is newer or a
+    right is missing.
     """
     roles = {functions_role} if functions_role else set()
     connection = connect(url, statement_timeout_seconds=60, setting=setting)
