@@ -113,6 +113,17 @@ def database(lasting_database: Database) -> Iterator[Database]:
     lasting_database.reset()
 
 
+@pytest.fixture
+def bare(stores: Stores) -> Iterator[Database]:
+    """A database without a schema, whose statements the server logs."""
+    database = Database(stores)
+    database.administer(f"CREATE DATABASE {database.name}")
+    database.administer(f"ALTER DATABASE {database.name} SET log_statement = 'all'")
+    yield database
+    database.close()
+    database.administer(f"DROP DATABASE {database.name} WITH (FORCE)")
+
+
 @pytest.fixture(scope="session")
 def app(stores: Stores) -> Iterator[Server]:
     """The three functions as one app, shared by all tests: use keys of your own."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from threading import Event
 from typing import NamedTuple
@@ -12,14 +11,12 @@ from kvcast.bus.cache import Cache
 from kvcast.bus.connection import open_redis
 from kvcast.errors import KvcastError
 from kvcast.loops import start_loop
-from kvcast.retries import full_jitter_seconds
+from kvcast.retries import persistently
 from kvcast.storage.pool import Pool
 from kvcast.storage.schema import usable_epoch
 from kvcast.web.app import FunctionApp
 
 FIRST_TRY_SECONDS = 1.0
-FIRST_WAIT_SECONDS = 0.1
-MOST_WAIT_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -49,32 +46,23 @@ class Opening:
         self._serve = serve
         settings = app.settings
         self._pool = Pool(settings.database_url, settings.pool_size, discard=settings.cured("discard"))
-        self._said: set[str] = set()
+        self._waited = False
         self.tried = Event()
 
     def run(self) -> None:
         """Returns when the app serves. Logs one line for each distinct reason why it does not yet."""
-        attempt = 0
-        while not self._try():
-            attempt += 1
-            time.sleep(full_jitter_seconds(attempt, FIRST_WAIT_SECONDS, MOST_WAIT_SECONDS))
-
-    def _try(self) -> bool:
-        name = self._app.function_name
-        try:
-            self._serve(self._open())
-        except KvcastError as error:
-            self._app.health.waits_for = error.message
-            if error.message not in self._said:
-                self._said.add(error.message)
-                _log.error("%s cannot serve yet: %s", name, error.message)
-            return False
-        finally:
-            self.tried.set()
+        persistently(lambda: self._serve(self._open()), self._not_yet, only_if=lambda _error: True)
         self._app.health.waits_for = None
-        if self._said:
-            _log.info("%s serves now.", name)
-        return True
+        self.tried.set()
+        if self._waited:
+            _log.info("%s serves now.", self._app.function_name)
+
+    def _not_yet(self, error: KvcastError, new: bool) -> None:
+        self._waited = True
+        self._app.health.waits_for = error.message
+        self.tried.set()
+        if new:
+            _log.error("%s cannot serve yet: %s", self._app.function_name, error.message)
 
     def _open(self) -> Opened:
         settings = self._app.settings

@@ -31,15 +31,6 @@ def administer(url: str, *statements: str) -> None:
 
 
 @pytest.fixture
-def bare(stores: Stores) -> Iterator[Database]:
-    """A database without a schema."""
-    database = Database(stores)
-    database.administer(f"CREATE DATABASE {database.name}")
-    yield database
-    database.administer(f"DROP DATABASE {database.name} WITH (FORCE)")
-
-
-@pytest.fixture
 def postgres() -> Iterator[Postgres]:
     """One of the test's own, migrated and stopped."""
     with tempfile.TemporaryDirectory(prefix="kvcast-test-", ignore_cleanup_errors=True) as folder:
