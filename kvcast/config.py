@@ -97,6 +97,10 @@ class Settings:
 
     host: str = _setting("HOST", "127.0.0.1", _text, "address to listen on")
     port: int = _setting("PORT", 8000, _integer(0, 65535), "port to listen on; 0 takes a free one")
+    management_port: int = _setting(
+        "KVCAST_MANAGEMENT_PORT", 0, _integer(0, 65535),
+        "port of /healthz and /metrics for `kvcast serve`, which PORT then does not answer; 0: they are on PORT",
+    )
     data: str = _setting("KVCAST_DATA", ".kvcast", _text, "folder of the local run's data")
     workers: int = _setting("KVCAST_WORKERS", 1, _integer(1, 64), "worker processes of a function")
     database_url: str = _setting(

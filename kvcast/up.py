@@ -19,8 +19,9 @@ from typing import Protocol
 from kvcast.config import Settings
 from kvcast.embedded import Postgres, ServerFailed, Valkey
 from kvcast.embedded.folder import FolderInUse, FolderLock, make_private
-from kvcast.embedded.functions import Functions, bound_socket
+from kvcast.embedded.functions import Functions
 from kvcast.errors import KvcastError
+from kvcast.serving import bound_socket
 from kvcast.storage.schema import migrate
 from kvcast.tokens import new_token
 

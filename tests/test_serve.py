@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from kvcast.embedded import Stores
-from kvcast.embedded.functions import bound_socket
+from kvcast.serving import bound_socket
 from tests.polling import eventually
 
 ROOT = Path(__file__).parent.parent
@@ -82,3 +82,24 @@ def test_a_bad_setting_stops_it_with_the_sentence(environment: dict[str, str], s
 def test_only_the_three_can_be_served() -> None:
     with serve("local", **NOWHERE) as process:
         assert process.wait(DEADLINE_SECONDS) == 2
+
+
+def status_of(port: int, path: str, host: str = "127.0.0.1") -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_SECONDS)
+    connection.request("GET", path, headers={"Connection": "close", "Host": host, "X-Forwarded-Host": host})
+    return connection.getresponse().status
+
+
+@pytest.mark.parametrize("function", ["write", "read", "push"])
+def test_health_and_metrics_are_found_on_the_management_port_only(stores: Stores, function: str) -> None:
+    """So that an ingress that routes everything to the other port shows them to nobody, whatever a client claims."""
+    port, management = free_port(), free_port()
+    own = {"DATABASE_URL": stores.database_url, "REDIS_URL": stores.redis_url, "PORT": str(port)}
+    with serve(function, **own, KVCAST_MANAGEMENT_PORT=str(management), KVCAST_TRUSTED_HOPS="1") as process:
+        eventually(lambda: alive(management), DEADLINE_SECONDS)
+        for path in ("/healthz/live", "/healthz/ready", "/metrics"):
+            assert status_of(management, path) == 200
+            assert status_of(port, path) == 404
+            assert status_of(port, path, host=f"kvcast.example.org:{management}") == 404
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE_SECONDS) == 0

@@ -26,17 +26,15 @@ def register(commands: Any) -> None:
 def run_serve(arguments: argparse.Namespace) -> NoReturn:
     """Becomes gunicorn, under the same process id, so that signals reach its master. Raises SettingsError."""
     from kvcast.config import Settings
-    from kvcast.embedded.functions import bound_socket, gunicorn_command, importable
-    from kvcast.embedded.process import ServerFailed
+    from kvcast.serving import bound_socket, gunicorn_command, importable
 
     settings = Settings.from_environment()
     _check_stores(settings.database_url, settings.redis_url)
-    try:
-        listener = bound_socket(settings.host, settings.port)
-    except ServerFailed as error:
-        raise SettingsError(error.message) from None
-    listener.set_inheritable(True)
-    command = gunicorn_command(f"functions.{arguments.function}:create_app()", listener)
+    ports = [settings.port, *([settings.management_port] if settings.management_port else [])]
+    listeners = [bound_socket(settings.host, port) for port in ports]
+    for listener in listeners:
+        listener.set_inheritable(True)
+    command = gunicorn_command(f"functions.{arguments.function}:create_app()", listeners)
     os.execve(sys.executable, command, {**os.environ, **importable()})
 
 

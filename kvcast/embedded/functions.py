@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import http.client
 import os
 import signal
-import socket
-import sys
-import sysconfig
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import fields
-from importlib.util import find_spec
 from pathlib import Path
 
 from kvcast.config import Settings
 from kvcast.embedded.folder import make_private
-from kvcast.embedded.process import Process, ServerFailed, never
+from kvcast.embedded.process import Process, never
+from kvcast.serving import bound_socket, gunicorn_command, importable
 
 START_SECONDS = 60.0
 PROBE_SECONDS = 5.0
@@ -67,12 +63,12 @@ class Functions:
         return self._process.tail()
 
     def start(self) -> None:
-        """Returns when it is ready. Raises ServerFailed."""
+        """Returns when it is ready. Raises ServerFailed, SettingsError."""
         self._process.end_leftovers()
         with bound_socket(self._host, self.port) as listener:
             self.port = listener.getsockname()[1]
             self._process.start(
-                gunicorn_command(self._app, listener, self._options),
+                gunicorn_command(self._app, [listener], self._options),
                 environment=child_environment(self._settings), pass_fds=[listener.fileno()],
             )
         self._process.wait_ready(self._ready, START_SECONDS)
@@ -101,58 +97,8 @@ def bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def bound_socket(host: str, port: int) -> socket.socket:
-    """A bound socket that does not listen yet, so that nobody can take the port between our look and the start.
-
-    Raises ServerFailed, naming the mend.
-    """
-    where = f"Port {port} on {host or 'every address'}"
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except socket.gaierror as error:
-        raise ServerFailed(f"HOST={host} is no address of this machine ({error.strerror}); try 127.0.0.1.") from None
-    listener = socket.socket(family, kind)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(address)
-    except OSError as error:
-        listener.close()
-        if isinstance(error, PermissionError):
-            mend = f"may not be used by this user; choose one above 1023, such as PORT={port + 8000}."
-        elif error.errno == errno.EADDRINUSE:
-            mend = f"is taken by another program; choose another one, such as PORT={port % 65_535 + 1}."
-        else:
-            mend = f"cannot be used ({error.strerror}); set HOST to an address of this machine, such as 127.0.0.1."
-        raise ServerFailed(f"{where} {mend}") from None
-    return listener
-
-
-def gunicorn_command(app: str, listener: socket.socket, options: Sequence[str] = ()) -> list[str]:
-    """What serves `app` on `listener`, which the process must inherit."""
-    return [
-        sys.executable, "-m", "gunicorn", "-c", gunicorn_conf(), "--bind", f"fd://{listener.fileno()}", *options, app
-    ]
-
-
-def gunicorn_conf() -> str:
-    spec = find_spec("functions")
-    if spec is None or not spec.submodule_search_locations:
-        raise ServerFailed("The package `functions` is missing; install kvcast anew.")
-    return str(Path(spec.submodule_search_locations[0]) / "gunicorn_conf.py")
-
-
 def child_environment(settings: Settings) -> Mapping[str, str]:
     """Ours, but for the settings, which are exactly `settings`."""
     names = {spec.metadata["name"] for spec in fields(Settings)}
     inherited = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in names}
     return {**inherited, **importable(), **settings.environment()}
-
-
-def importable() -> dict[str, str]:
-    """What a Python of ours must find in its environment to import the packages of a checkout that is not installed."""
-    root = Path(__file__).parent.parent.parent
-    if root == Path(sysconfig.get_path("purelib")):
-        return {}
-    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))}

@@ -35,7 +35,7 @@ class FunctionApp(Flask):
         self.observer = Observer(name, access_log=bool(settings.access_log))
         self.rate_limiter = install_limiter(self, redis_url=settings.redis_url if shared_limits else "")
         self.url_map.merge_slashes = False  # `//` in an address is an error of the client, not a redirect
-        self._fast = FastPath(Gate(self.wsgi_app, self.health), self.observer)
+        self._fast = FastPath(Gate(self.wsgi_app, self.health, settings.management_port), self.observer)
         self.wsgi_app = self._fast  # type: ignore[method-assign]
         if settings.allowed_origins:
             self.wsgi_app = Cors(self._fast, settings.allowed_origins)  # type: ignore[method-assign]
