@@ -41,7 +41,7 @@ def _serve(app: FunctionApp, opened: Opened) -> None:
         hub, pool, cache, replay_most=settings.socket_queue_max, covered_most=settings.socket_max_covered
     )
     name = settings.server_name or f"{socket.gethostname()}-{os.getpid()}"
-    install_routes(app, Parts(settings, app.keyring, hub, joiner, flusher, name), drain, report)
+    install_routes(app, Parts(settings, app.keyring, hub, joiner, flusher, name, report), drain, report)
     for part in (report, flusher, drain, relay):
         part.start()
     gevent.spawn(_restart_on_new_epoch, new_epoch, drain)
