@@ -13,6 +13,7 @@ from kvcast.config import Settings
 from kvcast.web import FunctionApp
 from kvcast.web.opening import Opened, serve_when_open
 
+from functions.push.deletion_cost import DeletionCost
 from functions.push.drain import Drain
 from functions.push.flusher import Flusher
 from functions.push.hub import Hub
@@ -42,6 +43,8 @@ def _serve(app: FunctionApp, opened: Opened) -> None:
     )
     name = settings.server_name or f"{socket.gethostname()}-{os.getpid()}"
     install_routes(app, Parts(settings, app.keyring, hub, joiner, flusher, name, report), drain, report)
+    if settings.deletion_cost:
+        DeletionCost(report, settings.server_name or socket.gethostname()).start()
     for part in (report, flusher, drain, relay):
         part.start()
     gevent.spawn(_restart_on_new_epoch, new_epoch, drain)

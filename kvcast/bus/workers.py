@@ -52,7 +52,8 @@ class WorkerReport:
 
     def __init__(self, function: str, redis_url: str, connections: Callable[[], int] = lambda: 0) -> None:
         self._function = function
-        self.worker = f"{socket.gethostname()}-{os.getpid()}"
+        self._host = socket.gethostname()
+        self.worker = f"{self._host}-{os.getpid()}"
         self._client = open_redis(redis_url, connections=4)
         self._breaker = Breaker()
         self._connections = connections
@@ -104,6 +105,13 @@ class WorkerReport:
                 with self._breaker.guard():
                     self._client.hdel(_KEY, name)
         return reports
+
+    def of_this_host(self) -> list[Report]:
+        """The last reports of this function's workers here, which in Kubernetes is a pod. Raises BusUnavailable."""
+        return [
+            report for report in self.all()
+            if report.function == self._function and report.worker.rpartition("-")[0] == self._host
+        ]
 
     def _announce_for_ever(self) -> None:
         while not self._ended.wait(1.0):
