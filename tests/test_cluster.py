@@ -15,7 +15,7 @@ import certifi
 import pytest
 from kubernetes.client import Configuration
 
-from kvcast.cluster import Cluster, NotInCluster, in_cluster
+from kvcast.cluster import Cluster, NotInCluster, Refused, in_cluster
 
 LABELS = {"app.kubernetes.io/name": "kvcast", "app.kubernetes.io/component": "push"}
 DEPLOYMENTS = "/apis/apps/v1/namespaces/shop/deployments"
@@ -24,9 +24,10 @@ PODS = "/api/v1/namespaces/shop/pods"
 
 
 class Api:
-    """What the Kubernetes API would answer: `answers` by path; `asked` is what came."""
+    """What the Kubernetes API would answer: `answers` by path; `asked` and `patched` are what came."""
 
     def __init__(self) -> None:
+        self.patched: list[tuple[str, str | None, Any]] = []
         self.answers: dict[str, tuple[int, Any]] = {}
         self.asked: list[tuple[str, dict[str, list[str]]]] = []
         self.tokens: set[str | None] = set()
@@ -38,10 +39,18 @@ class Api:
             def do_GET(self) -> None:
                 address = urlsplit(self.path)
                 api.asked.append((address.path, parse_qs(address.query)))
+                self._answer(address.path)
+
+            def do_PATCH(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                api.patched.append((self.path, self.headers["Content-Type"], body))
+                self._answer(self.path)
+
+            def _answer(self, path: str) -> None:
                 api.tokens.add(self.headers["Authorization"])
                 if api.stalled.is_set():
                     api.released.wait(30)
-                status, answer = api.answers[address.path]
+                status, answer = api.answers[path]
                 body = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
@@ -212,6 +221,19 @@ def test_an_api_that_is_not_there_is_told(api: Api) -> None:
     api.close()
     [note] = cluster.functions()["notes"]
     assert "did not answer" in note
+
+
+def test_one_annotation_of_one_pod_is_set_and_nothing_else(api: Api) -> None:
+    api.answers[f"{PODS}/push-a"] = (200, pod("push-a"))
+    api.cluster().annotate("push-a", "example.org/cost", "7")
+    body = {"metadata": {"annotations": {"example.org/cost": "7"}}}
+    assert api.patched == [(f"{PODS}/push-a", "application/merge-patch+json", body)]
+
+
+def test_an_annotation_that_is_refused_names_the_role(api: Api) -> None:
+    api.answers[f"{PODS}/push-a"] = (403, {"kind": "Status", "code": 403})
+    with pytest.raises(Refused, match=r'resources \["pods"\], verbs \["patch"\]'):
+        api.cluster().annotate("push-a", "example.org/cost", "7")
 
 
 def test_outside_a_cluster_that_is_said(tmp_path: Path) -> None:

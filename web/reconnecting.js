@@ -7,6 +7,8 @@ import { SocketLink } from "./socket-link.js";
 const SILENCE_MS = 25_000;
 const HELLO_MOST_MS = 5000;
 const SHORTEST_WAIT_MS = 500;
+const HAND_OVER_MOST_MS = 500;
+const HAND_OVER_CODES = [1001, 1012]; // by a server that ends and spreads its closings itself
 const LONGEST_WAIT_MS = 10_000;
 const PING_AFTER_MS = 800; // of silence, while somebody looks
 const DOUBT_AFTER_MS = 1800;
@@ -181,8 +183,10 @@ export class Reconnector {
       return;
     }
     // Full jitter: thousands of browsers that lost one server must not come back in one instant.
-    const bound = Math.min(LONGEST_WAIT_MS, 1000 * 2 ** this.#failures);
-    const jittered = SHORTEST_WAIT_MS + Math.random() * (bound - SHORTEST_WAIT_MS);
+    const isHandOver = HAND_OVER_CODES.includes(code) && this.#failures === 0;
+    const bound = isHandOver ? HAND_OVER_MOST_MS : Math.min(LONGEST_WAIT_MS, 1000 * 2 ** this.#failures);
+    const least = isHandOver ? 0 : SHORTEST_WAIT_MS;
+    const jittered = least + Math.random() * (bound - least);
     this.#become(this.state === "live" ? "stale" : "offline", "Connecting again.");
     this.#failures += 1;
     this.#retryTimer = setTimeout(() => this.#connect(), code === 4429 ? LONGEST_WAIT_MS : jittered);

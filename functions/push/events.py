@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import time
 from collections.abc import Iterator
@@ -38,12 +39,18 @@ class EventStream:
         self.viewer = Viewer(lambda _viewer: self._awake.set(), queue_max=parts.settings.socket_queue_max)
 
     def lines(self) -> Iterator[bytes]:
-        """The body. Ends when too much waits, or when the worker drains."""
+        """The body. Ends when too much waits, and while the worker drains."""
         self.viewer.send(self._parts.hello())
         gevent.spawn(self._subscribe)  # a large snapshot is fetched while its beginning is sent
         beat_at = time.monotonic() + self._parts.settings.heartbeat_seconds
+        leaves_at: float | None = None
         while not self.viewer.overflowed:
             now = time.monotonic()
+            if leaves_at is None and draining():
+                leaves_at = now + random.uniform(0, self._parts.settings.drain_seconds)
+            if leaves_at is not None and now >= leaves_at:
+                self._parts.handed_over("sse")
+                return
             if now >= beat_at:
                 beat_at = now + self._parts.settings.heartbeat_seconds
                 self.viewer.send(control_frame("hb", time=time.time()))
@@ -53,8 +60,6 @@ class EventStream:
                 yield b"".join([frame.sse for frame in frames])
                 delivered(frames, self._report)
                 continue
-            if draining():
-                return
             self._awake.wait(_CHECK_SECONDS if again is None else min(_CHECK_SECONDS, max(0.0, again - now)))
             self._awake.clear()
 
