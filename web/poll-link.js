@@ -2,7 +2,7 @@
 
 import { Calls, entriesOf } from "./calls.js";
 import { members } from "./frames.js";
-import { EVERY } from "./subscription.js";
+import { EVERY, FIELDS } from "./subscription.js";
 
 const ROUND_MS = 1000;
 const ANSWER_MOST_MS = 8000;
@@ -10,7 +10,6 @@ const ADDRESS_MOST = 3500; // characters; the server takes a request line of 409
 const KEYS_MOST = 100;
 const EPOCH_EVERY = 10; // rounds
 const CODES = { 401: 4401, 403: 4403, 429: 4429, 503: 1013 };
-const FIELDS = ["keys", "prefixes", "categories"];
 
 export class PollLink {
   #calls;
