@@ -6,7 +6,7 @@ import { events } from "./event-stream.js";
 import { decodeFrame } from "./frames.js";
 import { EVERY, FIELDS, UNLIMITED } from "./subscription.js";
 
-const ADDRESS_MOST = 3500; // characters; the server takes a request line of 4094
+const ADDRESS_MOST = 7000; // characters: servers and proxies take a request line of 8 KiB
 const GATHER_MS = 20; // what comes together is asked together
 const CODES = { 401: 4401, 403: 4403, 429: 4429 };
 const PARAMETERS = { keys: "key", prefixes: "prefix", categories: "category" };

@@ -6,7 +6,7 @@ import { EVERY, FIELDS } from "./subscription.js";
 
 const ROUND_MS = 1000;
 const ANSWER_MOST_MS = 8000;
-const ADDRESS_MOST = 3500; // characters; the server takes a request line of 4094
+const ADDRESS_MOST = 7000; // characters: servers and proxies take a request line of 8 KiB
 const KEYS_MOST = 100;
 const EPOCH_EVERY = 10; // rounds
 const CODES = { 401: 4401, 403: 4403, 429: 4429, 503: 1013 };

@@ -68,6 +68,16 @@ for (const [carrier, blocks] of WAYS) {
   });
 }
 
+test("PollLink: any number of the longest keys fits the server's request line", async () => {
+  const { store, connection } = await start({ blocksSockets: true, blocksStreams: true });
+  const keys = Array.from({ length: 120 }, (_, i) => `${i}.`.padEnd(127, "đ"));
+  for (const key of keys) store.set(key, "1");
+  const told = new Set();
+  connection.watch(keys, {}, ({ op, key }) => op === "snap" && told.add(key));
+  await until(() => told.size === 120, "all", 9000);
+  assert.ok(store.longestAddress > 5000 && store.longestAddress < 8000, `${store.longestAddress}`);
+});
+
 test("mode every says that ticks may be missing where they may", async () => {
   for (const [carrier, blocks] of WAYS) {
     const { store, connection } = await start(blocks);

@@ -11,6 +11,7 @@ export class Store {
   ticks = []; // {key, value, rev, category}
   asked = []; // what WebSocket clients sent, but for pings
   requests = []; // paths of the HTTP calls
+  longestAddress = 0;
   streams = []; // what each stream asked for
   blocksSockets = false;
   blocksStreams = false;
@@ -109,6 +110,7 @@ export class Store {
   #http(request, response) {
     const { pathname, searchParams } = new URL(request.url, "http://t");
     this.requests.push(pathname);
+    this.longestAddress = Math.max(this.longestAddress, request.url.length);
     if (pathname === "/sse" && !this.blocksStreams) return this.#stream(request, response, searchParams);
     const entry = ({ key, value, rev, category }) =>
       `{"key":"${key}","value":${value},"category":"${category}","rev":${rev},"updatedAt":"${AT}","source":"l1"}`;
