@@ -126,13 +126,16 @@ export class PollLink {
 
 /** Queries that name all `keys`, each short enough for an address. */
 function* queries(keys) {
-  let query = new URLSearchParams();
+  let some = [];
+  let size = 0;
   for (const key of keys) {
-    if (query.size && (query.size >= KEYS_MOST || `${query}`.length + 9 * key.length > ADDRESS_MOST)) {
-      yield query;
-      query = new URLSearchParams();
+    const part = `key=${encodeURIComponent(key)}`;
+    if (some.length && (some.length === KEYS_MOST || size + part.length >= ADDRESS_MOST)) {
+      yield some.join("&");
+      [some, size] = [[], 0];
     }
-    query.append("key", key);
+    some.push(part);
+    size += part.length + 1;
   }
-  if (query.size) yield query;
+  if (some.length) yield some.join("&");
 }
