@@ -75,7 +75,7 @@ test("PollLink: any number of the longest keys fits the server's request line", 
   const told = new Set();
   connection.watch(keys, {}, ({ op, key }) => op === "snap" && told.add(key));
   await until(() => told.size === 120, "all", 9000);
-  assert.ok(store.longestAddress > 5000 && store.longestAddress < 8000, `${store.longestAddress}`);
+  assert.ok(store.longestAddress > 4000 && store.longestAddress < 8000, `${store.longestAddress}`);
 });
 
 test("mode every says that ticks may be missing where they may", async () => {
