@@ -59,8 +59,6 @@ class Parts:
         names = len(wanted.keys) + len(wanted.prefixes) + len(wanted.categories)
         if not names:
             raise InvalidRequest("The subscribe names nothing; give keys, prefixes or categories.", code="bad_message")
-        if wanted.mode == "every" and wanted.max_rate:
-            raise InvalidRequest("max_rate skips values, so it goes with mode latest only.", code="bad_message")
         known = (
             sum(key in viewer.keys for key in wanted.keys)
             + sum(prefix in viewer.prefixes for prefix in wanted.prefixes)

@@ -1,4 +1,4 @@
-"""The pod's own annotation, through the real Kubernetes client, against the server that tests/test_cluster.py plays."""
+"""The pod's own annotation, through the real Kubernetes client, against tests/kubernetes_api.py."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from kvcast.bus.workers import WorkerReport
 from kvcast.cluster import Cluster, NotInCluster
 from kvcast.embedded import Valkey
 from tests.conftest import Server
+from tests.kubernetes_api import PODS, Api, pod
 from tests.polling import eventually, never_within
-from tests.test_cluster import PODS, Api, pod
 
 from functions.push.deletion_cost import ANNOTATION, DeletionCost
 
