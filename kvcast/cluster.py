@@ -6,6 +6,7 @@ A part that may not be read is left out and named in `notes`, in a sentence that
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -73,6 +74,8 @@ class Cluster:
 
         configuration.retries = 0
         api = ApiClient(configuration)
+        if configuration.host.startswith("https"):
+            api.rest_client.pool_manager.connection_pool_kw["ssl_context"] = _tls(configuration)
         self._core = CoreV1Api(api)
         self.namespace = namespace
         self._timeout_seconds = timeout_seconds
@@ -131,12 +134,16 @@ class Cluster:
         """Raises Refused, or _Unreachable where nothing else would be answered either."""
         from kubernetes.client import ApiException
         from urllib3.exceptions import HTTPError
+        from urllib3.exceptions import SSLError as TlsFailure
 
         try:
             return ask()
         except ApiException as error:
             raise Refused(self._refusal(kind, verb, error.status or 0)) from error
         except (HTTPError, OSError) as error:
+            reason = getattr(error, "reason", None)
+            if isinstance(reason, TlsFailure):
+                raise _Unreachable(f"The Kubernetes API's certificate is refused ({reason}).") from error
             raise _Unreachable(
                 f"The Kubernetes API did not answer within {self._timeout_seconds:g} s ({type(error).__name__}); "
                 "it is asked again. A NetworkPolicy may keep this pod from reaching it."
@@ -155,6 +162,16 @@ class Cluster:
                 f'apiGroups ["{kind.group}"], resources ["{kind.name}"], verbs ["{verb}"], and a RoleBinding.'
             )
         return f"The Kubernetes API answered {status} to {verb} {kind.name}; it is asked again."
+
+
+def _tls(configuration: Configuration) -> ssl.SSLContext:
+    """Verifies as Python did before 3.13, whose strictness refuses the authorities of many clusters.
+
+    They lack an extension that RFC 5280 asks for: https://docs.python.org/3/library/ssl.html#ssl.VERIFY_X509_STRICT
+    """
+    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
 
 
 def _deployment(item: Any) -> dict[str, Any]:
