@@ -41,8 +41,9 @@ lint: $(DEV_STAMP) ## ruff, mypy --strict, import-linter
 
 lock: ## write the lock files anew from pyproject.toml (needs `uv`)
 	command -v uv > /dev/null || { echo "make lock needs uv: pip install uv"; exit 1; }
-	uv pip compile $(COMPILE) pyproject.toml --group build -o requirements.lock
-	uv pip compile $(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	uv pip compile $(COMPILE) pyproject.toml --extra local --group build -o requirements.lock
+	uv pip compile $(COMPILE) pyproject.toml -c requirements.lock -o requirements-image.lock
+	uv pip compile $(COMPILE) pyproject.toml --extra local --group dev -c requirements.lock -o requirements-dev.lock
 	echo gunicorn_h1c | uv pip compile $(COMPILE) - -o requirements-fast.lock
 
 image: ## build the image with docker, podman or buildah; settings: IMAGE=registry.example/kvcast:1.2 IMAGE_ARGS=...
