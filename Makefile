@@ -55,7 +55,7 @@ image: ## build the image with docker, podman or buildah; settings: IMAGE=regist
 
 deploy: $(HELM_STAMP) ## install or upgrade in the current context; settings: IMAGE=... HELM_ARGS="--set ingress.host=..."
 	image=$(IMAGE); \
-	case $$image in \
+	case $${image##*/} in \
 	    *@sha256:*) pin="image.digest=$${image#*@}"; image=$${image%%@*} ;; \
 	    *:*) pin="image.tag=$${image##*:}"; image=$${image%:*} ;; \
 	    *) echo "IMAGE=$$image names no tag; give one, such as $$image:$(VERSION)."; exit 1 ;; \

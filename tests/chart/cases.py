@@ -50,7 +50,7 @@ EVERYTHING: dict[str, Any] = {
     "trustedHops": 2,
     **each(
         {
-            "workers": 2, "service": {"type": "NodePort", "annotations": {"a.example/b": "c"}},
+            "workers": 2, "preStopSeconds": 30, "service": {"type": "NodePort", "annotations": {"a.example/b": "c"}},
             "autoscaling": {"metrics": [{"type": "Resource", "resource": {
                 "name": "memory", "target": {"type": "Utilization", "averageUtilization": 80}}}],
                 "behavior": {"scaleUp": {"stabilizationWindowSeconds": 10}}},

@@ -63,7 +63,7 @@ spec:
       enableServiceLinks: false
       securityContext: {{- include "kvcast.podSecurity" 10001 | nindent 8 }}
       {{- include "kvcast.pullSecrets" $root | nindent 6 }}
-      terminationGracePeriodSeconds: {{ add 5 $graceful 10 }}
+      terminationGracePeriodSeconds: {{ add $of.preStopSeconds $graceful 10 }}
       {{- include "kvcast.placement" $of | nindent 6 }}
       {{- include "kvcast.topologySpread" (dict "root" $root "component" $name "spread" $of.topologySpread) | nindent 6 }}
       {{- if or (eq $name "write") $of.extraInitContainers }}
@@ -118,7 +118,7 @@ spec:
           {{- include "kvcast.probes" $of.probes | nindent 10 }}
           lifecycle:
             preStop:
-              sleep: {seconds: 5} # until every proxy has taken this pod from its list
+              sleep: {seconds: {{ $of.preStopSeconds }}} # until every proxy has taken this pod from its list
           securityContext: {{- include "kvcast.containerSecurity" nil | nindent 12 }}
           resources: {{- toYaml $of.resources | nindent 12 }}
           volumeMounts:
