@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -26,18 +27,6 @@ _NOT_SET_BY_PEOPLE = {
     "HOST", "PORT", "KVCAST_DATA", "KVCAST_WORKERS", "KVCAST_TRUSTED_HOPS", "KVCAST_DRAIN_SECONDS",
     "KVCAST_SERVER_NAME", "KVCAST_DELETION_COST", "KVCAST_MANAGEMENT_PORT", "KVCAST_TEST_DISABLE",
 }
-
-
-def made() -> dict[Path, str]:
-    """What each file that is made should hold."""
-    return {
-        CHART / "values.schema.json": _schema(),
-        CHART / "README.md": _readme(),
-        K8S / "base/kvcast.yaml": _rendered(K8S / "base/values.yaml"),
-        K8S / "overlays/production/monitoring.yaml": _rendered(
-            K8S / "overlays/production/values.yaml", "--show-only", "templates/monitoring.yaml"
-        ),
-    }
 
 
 def _schema() -> str:
@@ -78,9 +67,20 @@ def _rendered(values: Path, *options: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
+# What each file that is made should hold.
+MADE: dict[Path, Callable[[], str]] = {
+    CHART / "values.schema.json": _schema,
+    CHART / "README.md": _readme,
+    K8S / "base/kvcast.yaml": lambda: _rendered(K8S / "base/values.yaml"),
+    K8S / "overlays/production/monitoring.yaml": lambda: _rendered(
+        K8S / "overlays/production/values.yaml", "--show-only", "templates/monitoring.yaml"
+    ),
+}
+
+
 def main() -> int:
-    for path, text in made().items():
-        path.write_text(text, encoding="utf-8")
+    for path, text in MADE.items():
+        path.write_text(text(), encoding="utf-8")
     return 0
 
 

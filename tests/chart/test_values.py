@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -11,8 +12,8 @@ import pytest
 import yaml
 
 from kvcast import __version__
-from scripts.chart import made
-from tests.chart.rendering import CHART, FUNCTIONS
+from scripts.chart import MADE
+from tests.chart.rendering import CHART, FUNCTIONS, program
 
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
@@ -67,9 +68,10 @@ def test_functions_have_the_same_values_but_for_what_is_their_own() -> None:
     assert all(VALUES[name].keys() > own[name] for name in FUNCTIONS)
 
 
-@pytest.mark.parametrize("path", made(), ids=lambda path: path.name)
-def test_what_is_made_is_up_to_date(path: Any) -> None:
-    assert path.read_text(encoding="utf-8") == made()[path], "run `make chart`"
+@pytest.mark.parametrize("path", MADE, ids=lambda path: path.name)
+def test_what_is_made_is_up_to_date(path: Path) -> None:
+    program("helm")
+    assert path.read_text(encoding="utf-8") == MADE[path](), "run `make chart`"
 
 
 def test_the_chart_is_of_this_release() -> None:
