@@ -64,6 +64,10 @@ BOTH = {"autoscaling": {"enabled": True}, "keda": {"enabled": True}}
             "read.autoscaling compares with the CPU request: give read.resources.requests.cpu",
         ),
         (
+            {"push": {"env": [{"name": "KVCAST_WORKERS", "value": "4"}]}},
+            "push.env: KVCAST_WORKERS is set by the chart; leave it out, and use the value it comes from.",
+        ),
+        (
             {"push": {"pdb": {"minAvailable": 1}}},
             "push.pdb takes one of minAvailable and maxUnavailable: set the other to null.",
         ),

@@ -81,6 +81,11 @@
 {{- if and $of.autoscaling.enabled (not (dig "requests" "cpu" "" $of.resources)) -}}
 {{- fail (printf "%s.autoscaling compares with the CPU request: give %s.resources.requests.cpu, or %s.autoscaling.enabled=false." $name $name $name) -}}
 {{- end -}}
+{{- range $of.env -}}
+{{- if has .name (list "DATABASE_URL_FILE" "REDIS_URL_FILE" "KVCAST_ADMIN_TOKEN_FILE" "KVCAST_TOKENS_FILE" "KVCAST_MANAGEMENT_PORT" "KVCAST_WORKERS" "KVCAST_DRAIN_SECONDS" "KVCAST_SERVER_NAME" "KVCAST_DELETION_COST") -}}
+{{- fail (printf "%s.env: %s is set by the chart; leave it out, and use the value it comes from." $name .name) -}}
+{{- end -}}
+{{- end -}}
 {{- if $of.pdb.enabled -}}
 {{- $least := not (kindIs "invalid" $of.pdb.minAvailable) -}}
 {{- $most := not (kindIs "invalid" $of.pdb.maxUnavailable) -}}
