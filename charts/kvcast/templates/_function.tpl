@@ -69,7 +69,7 @@ spec:
       {{- if or (eq $name "write") $of.extraInitContainers }}
       initContainers:
         {{- with $of.extraInitContainers }}
-        {{- toYaml . | nindent 8 }}
+        {{- tpl (toYaml .) $root | nindent 8 }}
         {{- end }}
         {{- if eq $name "write" }}
         - name: migrate

@@ -1,5 +1,10 @@
 {{/* Names and labels. Arguments are the root context, or a dict of `root` and more where a comment says so. */}}
 
+{{/* Every function there is. Each has values of its own name. */}}
+{{- define "kvcast.functions" -}}
+["write", "read", "push"]
+{{- end -}}
+
 {{- define "kvcast.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}

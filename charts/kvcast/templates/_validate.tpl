@@ -2,7 +2,7 @@
 {{- define "kvcast.validate" -}}
 {{- include "kvcast.validateNames" . -}}
 {{- include "kvcast.validateStores" . -}}
-{{- range $name := list "write" "read" "push" -}}
+{{- range $name := include "kvcast.functions" . | fromJsonArray -}}
 {{- include "kvcast.validateFunction" (dict "name" $name "of" (index $.Values $name)) -}}
 {{- end -}}
 {{- include "kvcast.validateExposure" . -}}
@@ -17,7 +17,7 @@
 {{- fail (printf "%q cannot begin the name of a Service: give fullnameOverride lower-case letters, digits and hyphens, a letter first." $name) -}}
 {{- end -}}
 {{- $labels := dict "commonLabels" .Values.commonLabels -}}
-{{- range $name := list "write" "read" "push" }}{{ $_ := set $labels (printf "%s.podLabels" $name) (index $.Values $name).podLabels }}{{ end -}}
+{{- range $name := include "kvcast.functions" . | fromJsonArray }}{{ $_ := set $labels (printf "%s.podLabels" $name) (index $.Values $name).podLabels }}{{ end -}}
 {{- range $value, $given := $labels -}}
 {{- range $label, $_ := $given -}}
 {{- if regexMatch "^(app\\.kubernetes\\.io|helm\\.sh)/" $label -}}
