@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
@@ -47,20 +48,18 @@ class Site(Caller):
 
     def greet(self, cookie: str | None = None) -> Greeting:
         """Open a WebSocket, and leave."""
-        with self.socket(cookie) as socket:
-            hello = json.loads(socket.recv(10))
-            response = socket.response
+        with self.socket(cookie) as opened:
+            hello = json.loads(opened.recv(10))
+            response = opened.response
             assert response is not None
             return Greeting(_hello(hello)["server"], _pair(response.headers.get("Set-Cookie")))
 
     @contextmanager
     def socket(self, cookie: str | None = None) -> Iterator[Any]:
-        host, port = self.address
         headers = {"Cookie": cookie} if cookie else {}
-        with connect(
-            f"ws://{self.host}/ws", host=host, port=port, additional_headers=headers, compression=None, proxy=None
-        ) as socket:
-            yield socket
+        connection = socket.create_connection(self.address, timeout=15)
+        with connect(f"ws://{self.host}/ws", sock=connection, additional_headers=headers, compression=None) as opened:
+            yield opened
 
     def greet_events(self, cookie: str | None = None) -> Greeting:
         """The same by GET /sse."""
