@@ -6,6 +6,7 @@ A part that may not be read is left out and named in `notes`, in a sentence that
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -69,6 +70,8 @@ class Cluster:
 
         configuration.retries = 0
         api = ApiClient(configuration)
+        if configuration.host.startswith("https"):
+            api.rest_client.pool_manager.connection_pool_kw["ssl_context"] = _tls(configuration)
         self.namespace = namespace
         self._timeout_seconds = timeout_seconds
         self._parts: tuple[tuple[_Kind, Callable[..., Any], Callable[[Any], dict[str, Any]]], ...] = (
@@ -99,6 +102,7 @@ class Cluster:
     def _list(self, kind: _Kind, ask: Callable[..., Any]) -> tuple[list[Any], str | None]:
         from kubernetes.client import ApiException
         from urllib3.exceptions import HTTPError
+        from urllib3.exceptions import SSLError as TlsFailure
 
         try:
             answer = ask(
@@ -107,6 +111,9 @@ class Cluster:
         except ApiException as error:
             return [], self._refusal(kind, error.status or 0)
         except (HTTPError, OSError) as error:
+            reason = getattr(error, "reason", None)
+            if isinstance(reason, TlsFailure):
+                raise _Unreachable(f"The Kubernetes API's certificate is refused ({reason}).") from error
             raise _Unreachable(
                 f"The Kubernetes API did not answer within {self._timeout_seconds:g} s ({type(error).__name__}); "
                 "it is asked again. A NetworkPolicy may keep the read function from reaching it."
@@ -125,6 +132,16 @@ class Cluster:
                 f'apiGroups ["{kind.group}"], resources ["{kind.name}"], verbs ["list"], and a RoleBinding.'
             )
         return f"The Kubernetes API answered {status} for {kind.name}; it is asked again."
+
+
+def _tls(configuration: Configuration) -> ssl.SSLContext:
+    """Verifies as Python did before 3.13, whose strictness refuses the authorities of many clusters.
+
+    They lack an extension that RFC 5280 asks for: https://docs.python.org/3/library/ssl.html#ssl.VERIFY_X509_STRICT
+    """
+    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
 
 
 def _deployment(item: Any) -> dict[str, Any]:
