@@ -15,10 +15,11 @@ import msgspec
 from tests.cluster.records import Plan, Report, load
 from tests.cluster.release import Release
 from tests.cluster.verdict import Verdict
+from tests.polling import eventually
 
 ROOT = Path(__file__).parents[2]
 KEYS = 20
-ENDS_SECONDS = 60
+POLL_SECONDS = 0.5
 
 
 class RunningLoad:
@@ -53,6 +54,11 @@ class RunningLoad:
     def report(self) -> Report:
         self._say("report")
         return msgspec.json.decode(self._line(), type=Report)
+
+    def goes_on(self, writes: int, within: float = 120) -> None:
+        """Wait until so many more writes are acknowledged."""
+        wanted = self.report().acknowledged + writes
+        eventually(lambda: self.report().acknowledged >= wanted, within, POLL_SECONDS)
 
     def finish(self) -> Verdict:
         """Stop calling, let the viewers catch up, and compare with what the store has."""

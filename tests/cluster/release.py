@@ -194,8 +194,8 @@ def sized(cluster: Cluster, host: str) -> dict[str, Any]:
             }
         },
     }
-    function = {"resources": {"requests": {"cpu": "100m"}}, "autoscaling": scaling, "drainSeconds": 5}
-    store = {"resources": {"requests": {"cpu": "50m"}}, "persistence": {"size": "1Gi"}}
+    function = {"resources": {"requests": {"cpu": "50m"}}, "autoscaling": scaling, "drainSeconds": 5}
+    store = {"resources": {"requests": {"cpu": "25m"}}, "persistence": {"size": "1Gi"}}
     values: dict[str, Any] = {name: function for name in FUNCTIONS}
     values |= {"postgresql": store, "redis": store}
     values |= {"image": {"repository": repository, "tag": tag}, "ingress": {"host": host}}
