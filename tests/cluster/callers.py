@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ class Call(NamedTuple):
     method: str
     path: str
     body: bytes | None
-    done: Callable[[Any], None]  # gets the decoded answer of a 200; raises ValueError when it is not what was asked for
+    done: Callable[[Any], str]  # gets the decoded answer of a 200; the code of an error in it, or nothing
 
 
 class Callers:
@@ -81,11 +82,11 @@ class Callers:
             connection.request(call.method, call.path, call.body, headers)
             response = connection.getresponse()
             body = response.read()
-            if response.status == 200:
-                call.done(json.loads(body))
+            refusal = call.done(json.loads(body)) if response.status == 200 else ""
+            if response.status == 200 and not refusal:
                 self._records.answered.append(Answered(time.time(), call.kind, time.time() - began))
                 return True
-            failure = _refused(call.kind, response, body)
+            failure = _refused(call.kind, response, body, refusal)
         except (HTTPException, OSError, ValueError) as error:
             failure = Failure(time.time(), call.kind, 0, f"{type(error).__name__}: {error}")
         self._records.failures.append(failure)
@@ -101,11 +102,14 @@ class Callers:
         items = [(random.choice(self._plan.keys), next(self._numbers)) for _ in range(self._plan.batch_items)]
         body = json.dumps([{"key": key, "value": number} for key, number in items]).encode()
 
-        def done(answer: Any) -> None:
+        def done(answer: Any) -> str:
+            refusal = ""
             for (key, number), result in zip(items, answer["results"], strict=True):
                 if "error" in result:
-                    raise ValueError(f"an element of a batch was refused: {result}")
-                self._acknowledge(key, number, result)
+                    refusal = str(result["error"]["code"])
+                else:
+                    self._acknowledge(key, number, result)
+            return refusal
 
         return Call("batch", "POST", "/batch", body, done)
 
@@ -113,22 +117,22 @@ class Callers:
         key = random.choice(self._plan.keys)
         asked = self.newest.get(key, 0) if self._plan.min_rev and random.random() < 0.5 else 0
 
-        def done(answer: Any) -> None:
+        def done(answer: Any) -> str:
             if answer["rev"] < asked:
                 self._records.too_old.append((asked, answer["rev"]))
+            return ""
 
         return Call("get", "GET", f"/get/{key}" + (f"?min_rev={asked}" if asked else ""), None, done)
 
-    def _acknowledge(self, key: str, number: int, answer: Any) -> None:
+    def _acknowledge(self, key: str, number: int, answer: Any) -> str:
         rev = int(answer["rev"])
         self._records.acknowledged.append(Acknowledged(time.time(), key, rev, number))
         self.newest[key] = max(rev, self.newest.get(key, 0))
+        return ""
 
 
-def _refused(kind: Kind, response: HTTPResponse, body: bytes) -> Failure:
-    try:
-        code = str(json.loads(body)["error"]["code"])
-    except (ValueError, KeyError, TypeError):
-        code = ""
+def _refused(kind: Kind, response: HTTPResponse, body: bytes, code: str) -> Failure:
+    with suppress(ValueError, KeyError, TypeError):
+        code = code or str(json.loads(body)["error"]["code"])
     reason = body[:200].decode(errors="replace")
     return Failure(time.time(), kind, response.status, reason, code, response.headers.get("Retry-After", ""))

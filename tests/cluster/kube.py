@@ -14,7 +14,7 @@ from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import ConfigException, load_kube_config
 from urllib3.exceptions import HTTPError
 
-API_SECONDS = 10
+API_SECONDS = 5
 
 
 class NoCluster(Exception):
@@ -56,7 +56,10 @@ class Kube:
 
     def text(self, path: str) -> str:
         """What is at `path`, such as a page of a pod behind the API's proxy; empty when it does not answer."""
-        status, body = self._ask(path, {})
+        try:
+            status, body = self._ask(path, {})
+        except (HTTPError, OSError):
+            return ""
         return body.decode() if status == 200 else ""
 
     def _ask(self, path: str, query: dict[str, str]) -> tuple[int, bytes]:
