@@ -44,6 +44,7 @@ __all__ = [
 ]
 
 MGET_MAX_KEYS = 100
+MGET_MAX_CHARACTERS = 7000  # of the query: servers and proxies take a request line of 8 KiB
 
 Moment = datetime | str | float
 
@@ -109,8 +110,8 @@ class Client:
         """The entries of those `keys` that exist."""
         wanted = list(dict.fromkeys(map(parse_key, keys)))
         found: dict[str, Entry] = {}
-        for start in range(0, len(wanted), MGET_MAX_KEYS):
-            query = [("key", key) for key in wanted[start : start + MGET_MAX_KEYS]]
+        for some in _portions(wanted):
+            query = [("key", key) for key in some]
             found.update(decode_mget(self.transport.call("GET", "/mget", query=query)))
         return found
 
@@ -249,6 +250,21 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _portions(keys: list[str]) -> Iterator[list[str]]:
+    """`keys` in lists that one GET /mget can name."""
+    some: list[str] = []
+    size = 0
+    for key in keys:
+        more = len("&key=") + len(quote(key, safe=""))
+        if some and (len(some) == MGET_MAX_KEYS or size + more > MGET_MAX_CHARACTERS):
+            yield some
+            some, size = [], 0
+        some.append(key)
+        size += more
+    if some:
+        yield some
 
 
 def _moment(moment: Moment | None) -> str | float | None:

@@ -49,13 +49,14 @@ class AdminViews:
         self._app.authorized(environ, "admin")
         query(environ)
         try:
-            reports, note = self._report.all(), None
+            reports, sums, note = self._report.all(), self._report.sums(), None
         except BusUnavailable as error:
-            reports, note = [], f"The workers' reports are missing: {error.message}"
+            reports, sums, note = [], {}, f"The workers' reports are missing: {error.message}"
         return json_answer(
             {
                 "success": True,
                 "functions": {name: _function(name, reports) for name in ("write", "read", "push")},
+                "handOver": {what: sums.get(what, 0) for what in ("handedOver", "resumed")},
                 "note": note,
                 "cluster": self._orchestrator.view(),
             }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -26,6 +27,7 @@ PAGES = {
     "admin": ("/admin#token=", "gold"),
     "docs": ("/docs", "/add"),
 }
+WORKERS_OWN = {"/sharing.js", "/outbox.js"}  # what the shared worker fetches for itself
 LIVE = [name for name in PAGES if name not in ("sign-in", "docs")]
 SIDEWAYS = """() => {
   const width = document.documentElement.clientWidth;
@@ -103,6 +105,22 @@ def test_a_value_comes_alive_exactly_as_it_was_written(
     expect(page.locator("#value")).to_have_text("2345.60")
     feed(app, f"{key},2345.70\n")
     expect(page.locator("#value")).to_have_text("2345.70")
+
+
+@pytest.mark.parametrize("name", ["board", "viewer of a price", "admin", "docs"])
+def test_every_module_is_fetched_at_once_and_none_for_nothing(
+    new_page: Callable[..., Page], show: Callable[[Page, str], Page], name: str
+) -> None:
+    page = new_page()
+    fetched: list[str] = []
+    page.on("request", lambda request: fetched.append(urlsplit(request.url).path))
+    show(page, name)
+    preloaded = page.eval_on_selector_all("link[rel=modulepreload]", "links => links.map((link) => new URL(link.href).pathname)")
+    own = page.eval_on_selector_all("script[src]", "scripts => scripts.map((script) => new URL(script.src).pathname)")
+    modules = {path for path in fetched if path.endswith(".js")} - {"/worker.js"}
+    assert modules - set(own) - WORKERS_OWN == set(preloaded) - WORKERS_OWN
+    assert len(preloaded) == len(set(preloaded))
+    assert set(preloaded) >= {"/i18n.js", "/chrome.js"}
 
 
 @pytest.mark.parametrize("name", PAGES)
