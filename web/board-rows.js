@@ -1,12 +1,14 @@
 /* The rows of the board as elements that are used again: filled for one key, later for another. */
 
 import { briefAge } from "/board-text.js";
+import { isNumber } from "/decimals.js";
 import { ranges } from "/fold.js";
 import { language, t } from "/i18n.js";
 import { element, viewerLink } from "/page.js";
 import { drawSparkline, sparkline } from "/sparkline.js";
 
 const SHOWN_MOST = 200; // characters of a value; the viewer shows the rest
+const WIDE_FROM = 12; // characters of a value that may not fit its cell
 const MARKS = new Map([[1, "▲"], [-1, "▼"], [0, ""]]);
 
 let made = 0;
@@ -82,7 +84,8 @@ export class KeyRow {
   #draw(entry) {
     const { value } = entry.change;
     write(this.#last, value.length > SHOWN_MOST ? `${value.slice(0, SHOWN_MOST)}…` : value);
-    this.#last.title = value.length > 12 ? value.slice(0, SHOWN_MOST) : "";
+    this.element.dataset.kind = isNumber(value) ? "number" : "text";
+    this.#last.title = value.length > WIDE_FROM ? value.slice(0, SHOWN_MOST) : "";
     const { sign, text, share } = entry.movement;
     this.element.dataset.sign = sign;
     write(this.#mark, MARKS.get(sign));

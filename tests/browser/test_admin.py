@@ -240,6 +240,21 @@ def import_file(page: Page, name: str, content: bytes) -> None:
     page.locator("#import-go").click()
 
 
+@pytest.mark.parametrize("size", [(1440, 900), (360, 740)])
+def test_the_last_key_in_sight_is_whole(
+    new_page: Callable[..., Page], fresh_app: Server, fresh_call: Caller, size: tuple[int, int]
+) -> None:
+    for number in range(40):
+        fresh_call.rev_of(f"key-{number}" + 100 * "x", '{"a long":"value that does not fit its cell, whatever it says"}')
+    page = new_page(size=size)
+    page.goto(f"{fresh_app.url}/admin#token={fresh_app.token}")
+    expect(page.locator("#rows tr")).to_have_count(40)
+    bottom = "(node) => node.getBoundingClientRect().bottom"
+    end = page.locator(".keys .scroll").evaluate(bottom)
+    edges = page.locator("#rows tr").evaluate_all(f"(rows) => rows.map({bottom})")
+    assert min(abs(end - edge) for edge in edges) < 2
+
+
 def test_a_csv_with_bad_lines_is_imported_and_each_is_reported(
     console: Page, call: Caller, key: str, tmp_path: Path
 ) -> None:
