@@ -359,6 +359,28 @@ def test_functions_and_latency_are_measured_to_the_painted_frame(console: Page, 
     expect(console.locator("#latency-note")).to_contain_text("changes of the listed keys")
 
 
+def test_a_clock_that_is_wrong_changes_neither_latency_nor_age(
+    new_page: Callable[..., Page], console_url: str, app: Server, call: Caller, key: str
+) -> None:
+    page = new_page()
+    page.add_init_script("const real = Date.now; Date.now = () => real() + 3_600_000; delete window.SharedWorker;")
+    call.rev_of(key, "1")
+    page.goto(console_url)
+    page.locator("#find-prefix").fill(key)
+    expect(page.locator("#rows tr")).to_have_count(1)
+    expect(page.locator("#state")).to_contain_text("Live")
+
+    def painted() -> str:
+        call.rev_of(key, "2")
+        return page.locator("#latency-rows tr").nth(3).locator("td").first.inner_text().removesuffix("\u2013")
+
+    assert float(eventually(painted, within=15).removesuffix(" ms").replace(",", "")) < 2000
+    page.goto(f"{app.url}/viewer/{key}")
+    call.rev_of(key, "3")
+    expect(page.locator("#value")).to_have_text("3")
+    expect(page.locator("#age")).to_have_text(re.compile(r"^[0-3] s ago$"))
+
+
 def test_a_token_that_may_only_write_is_told_what_it_may_not_see(
     page: Page, serve: Callable[..., Server], faults: Faults
 ) -> None:
