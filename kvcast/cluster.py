@@ -196,7 +196,8 @@ def _pod(item: Any) -> dict[str, Any]:
 
 
 def _autoscaler(item: Any) -> dict[str, Any]:
-    current = {_metric_name(metric): _current(metric) for metric in item.status.current_metrics or []}
+    measured = [metric for metric in item.status.current_metrics or [] if _source(metric) is not None]
+    current = {_metric_name(metric): _current(metric) for metric in measured}
     return {
         "name": item.metadata.name,
         "least": item.spec.min_replicas or 1,

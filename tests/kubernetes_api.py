@@ -112,7 +112,8 @@ def autoscaler() -> dict[str, Any]:
         },
         "status": {
             "currentReplicas": 3, "desiredReplicas": 4,
-            "currentMetrics": [pods("current", "6200"), resource("current", 86)],
+            # the first: not measured yet
+            "currentMetrics": [{"type": ""}, pods("current", "6200"), resource("current", 86)],
         },
     }
 

@@ -1,7 +1,7 @@
 /* Asking again and again, for where no stream gets through. Deletions are seen as absence; ticks may be skipped. */
 
-import { Calls, entriesOf } from "./calls.js";
-import { members } from "./frames.js";
+import { Calls } from "./calls.js";
+import { elements, entryOf, members } from "./frames.js";
 import { EVERY, FIELDS } from "./subscription.js";
 
 const ROUND_MS = 1000;
@@ -107,7 +107,7 @@ export class PollLink {
   }
 
   #tell(op, answer) {
-    for (const { key, value, rev, updatedAt, category } of entriesOf(answer.get("data"))) {
+    for (const { key, value, rev, updatedAt, category } of elements(answer.get("data")).map(entryOf)) {
       this.#sink?.message({ op, key, value, rev, updatedAt, category });
     }
   }

@@ -7,17 +7,23 @@ const PROBE_MOST_MS = 2000;
 const ASLEEP_MS = 5000; // a check this late means that the machine slept
 const HEARTBEATS_MOST = 1.5;
 
-/** All by Date.now(): performance.now() may stand still in a sleeping laptop. */
 export class Silence {
+  #now;
   #heardAt = 0;
   #pingedAt = 0;
   #probedAt = 0; // when an answer was asked for that decides whether the link lives; 0: not asked
-  #checkedAt = Date.now();
+  #checkedAt;
   #heartbeatMs = 10_000;
+
+  /** now(): milliseconds that go on in a sleeping laptop, where performance.now() may stand still. */
+  constructor(now = Date.now) {
+    this.#now = now;
+    this.#checkedAt = now();
+  }
 
   /** Something was heard; `hello` says how often the heart beats. */
   heard({ op, heartbeat }) {
-    this.#heardAt = Date.now();
+    this.#heardAt = this.#now();
     this.#probedAt = 0;
     if (op === "hello") this.#heartbeatMs = 1000 * heartbeat;
   }
@@ -33,7 +39,7 @@ export class Silence {
 
   /** The link was asked, and must answer. */
   probed() {
-    this.#probedAt = Date.now();
+    this.#probedAt = this.#now();
   }
 
   get isOverdue() {
@@ -43,22 +49,22 @@ export class Silence {
   /** Whether the machine slept since this was called last. */
   slept() {
     const before = this.#checkedAt;
-    this.#checkedAt = Date.now();
+    this.#checkedAt = this.#now();
     return this.#checkedAt - before > ASLEEP_MS;
   }
 
   /** Whether a page that somebody looks at should hear something now. */
   get wantsPing() {
-    return this.#silentMs > PING_AFTER_MS && Date.now() - this.#pingedAt > PING_AFTER_MS;
+    return this.#silentMs > PING_AFTER_MS && this.#now() - this.#pingedAt > PING_AFTER_MS;
   }
 
   pinged() {
-    this.#pingedAt = Date.now();
+    this.#pingedAt = this.#now();
   }
 
   /** The link did not answer a probe. */
   get isDeaf() {
-    return this.isProbed && Date.now() - this.#probedAt > PROBE_MOST_MS;
+    return this.isProbed && this.#now() - this.#probedAt > PROBE_MOST_MS;
   }
 
   get isTooLong() {
@@ -72,6 +78,6 @@ export class Silence {
   }
 
   get #silentMs() {
-    return Date.now() - this.#heardAt;
+    return this.#now() - this.#heardAt;
   }
 }

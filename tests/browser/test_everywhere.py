@@ -158,6 +158,14 @@ def test_nothing_scrolls_sideways_on_a_telephone_or_a_wall(
         page.locator("#language").click()
 
 
+@pytest.mark.parametrize("language", ["en-US", "vi-VN"])
+def test_the_header_is_one_row_on_a_telephone(
+    new_page: Callable[..., Page], show: Callable[[Page, str], Page], language: str
+) -> None:
+    page = show(new_page(language, size=(360, 740)), "board")
+    assert page.locator("#chrome").evaluate("(node) => node.offsetHeight") <= 56
+
+
 def test_a_price_is_legible_at_two_metres(new_page: Callable[..., Page], show: Callable[[Page, str], Page]) -> None:
     """A letter of 1/400 of the distance is read with ease: 5 mm of two metres, some 20 px; a price is far above it."""
     page = show(new_page(size=(1440, 900)), "viewer of a price")

@@ -1,0 +1,71 @@
+"""Rolling restart of everything, under load."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+from kvcast.messages import CLOSE_RESTART
+from tests.cluster.conftest import Figure
+from tests.cluster.loads import POLL_SECONDS, RunningLoad
+from tests.cluster.release import FUNCTIONS, NAME, Release
+from tests.polling import eventually
+
+HANDED_OVER = re.compile(r"^kvcast_handed_over_total (\S+)$", re.MULTILINE)
+
+
+class HandedOver:
+    """The highest that each pod of push says of itself before it is gone."""
+
+    def __init__(self, release: Release) -> None:
+        self._release = release
+        self._by_pod: dict[str, float] = {}
+
+    def look(self) -> float:
+        for pod in self._release.namespace.pods("push"):
+            name = pod["metadata"]["name"]
+            match = HANDED_OVER.search(self._release.metrics(name))
+            if match:
+                self._by_pod[name] = max(float(match[1]), self._by_pod.get(name, 0.0))
+        return sum(self._by_pod.values())
+
+
+def restart_all(release: Release, look: Callable[[], float]) -> tuple[float, float]:
+    """(seconds until every pod is a new one, connections handed over)."""
+    before = {function: set(release.serving(function)) for function in FUNCTIONS}
+    began = time.monotonic()
+    release.namespace.kubectl("rollout", "restart", *(f"deployment/{NAME}-{function}" for function in FUNCTIONS))
+
+    def replaced() -> bool:
+        look()
+        return all(
+            not before[function] & {pod["metadata"]["name"] for pod in release.namespace.pods(function)}
+            for function in FUNCTIONS
+        )
+
+    eventually(replaced, 300, POLL_SECONDS)
+    release.await_whole()
+    return time.monotonic() - began, look()
+
+
+def test_nobody_notices(whole: Release, figure: Figure, load: Callable[..., RunningLoad]) -> None:
+    running = load(whole)
+    running.goes_on(writes=300)
+    seconds, handed_over = restart_all(whole, HandedOver(whole).look)
+    running.goes_on(writes=300)
+    verdict = running.finish()
+    figure("seconds until every pod of the three functions is a new one", seconds)
+    figure("writes and reads answered", f"{verdict.answered('add', 'batch')}, {verdict.answered('get')}")
+    figure("failed requests", len(verdict.records.failures))
+    figure("updates that any of 50 viewers lost, acknowledged writes lost", f"{len(verdict.lost_updates)}, {len(verdict.lost_writes)}")
+    figure("sockets closed, by code", ", ".join(f"{code}: {count}" for code, count in verdict.closes.items()))
+    figure("connections that push counts as handed over", f"{handed_over:g}")
+    figure("longest that a viewer was behind an acknowledged write", verdict.behind_seconds)
+    figure("slowest write, slowest read", f"{verdict.slowest_seconds('add', 'batch'):.2f} s, {verdict.slowest_seconds('get'):.2f} s")
+    verdict.assert_promises_kept()
+    assert not verdict.records.failures
+    assert not verdict.refused
+    assert not verdict.told_missing
+    assert set(verdict.closes) == {CLOSE_RESTART}
+    assert handed_over == verdict.closes[CLOSE_RESTART]
