@@ -78,7 +78,7 @@ export class EventLink {
     const query = new URLSearchParams();
     let strongest = 0;
     for (const field of FIELDS) {
-      for (const [name, strength] of this.#named(field)) {
+      for (const [name, strength] of this.#named(field).sort(([a], [b]) => (a < b ? -1 : 1))) {
         query.append(PARAMETERS[field], name);
         strongest = Math.max(strongest, strength);
       }
