@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Literal, Self, overload
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from kvcast.answers import (
     BatchResult,
@@ -33,7 +33,7 @@ from kvcast.answers import (
     decode_ticks,
 )
 from kvcast.errors import KvcastError
-from kvcast.items import Item, encode_item, requests_of
+from kvcast.items import Item, encode_item, portions, requests_of
 from kvcast.keys import parse_key
 from kvcast.transport import Transport
 from kvcast.updates import Notice, Update
@@ -110,7 +110,7 @@ class Client:
         """The entries of those `keys` that exist."""
         wanted = list(dict.fromkeys(map(parse_key, keys)))
         found: dict[str, Entry] = {}
-        for some in _portions(wanted):
+        for some in portions(wanted, MGET_MAX_KEYS, MGET_MAX_CHARACTERS, lambda key: len(urlencode({"key": key})) + 1):
             query = [("key", key) for key in some]
             found.update(decode_mget(self.transport.call("GET", "/mget", query=query)))
         return found
@@ -250,21 +250,6 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _portions(keys: list[str]) -> Iterator[list[str]]:
-    """`keys` in lists that one GET /mget can name."""
-    some: list[str] = []
-    size = 0
-    for key in keys:
-        more = len("&key=") + len(quote(key, safe=""))
-        if some and (len(some) == MGET_MAX_KEYS or size + more > MGET_MAX_CHARACTERS):
-            yield some
-            some, size = [], 0
-        some.append(key)
-        size += more
-    if some:
-        yield some
 
 
 def _moment(moment: Moment | None) -> str | float | None:

@@ -23,8 +23,8 @@ export class EventLink {
   #revs = new Map(); // mode every: key -> the rev from which another stream goes on, null until something is known
   #open = ""; // what the stream that runs was asked, but for revs
   #answer = null; // its end of snapshot
-  #isSpent = false; // it was told to the requests: a further one needs another stream
-  #mustResume = false; // the stream that runs did not begin where a request goes on
+  #hasTold = false; // its snapshot has begun: what is asked from now on needs another stream
+  #isOutdated = false; // it does not answer all that was asked
   #gathering = null;
 
   constructor({ base, token, sink, wanted }) {
@@ -40,10 +40,9 @@ export class EventLink {
     request.mark = this.#sink.mark();
     this.#requests.add(request);
     this.#unsettled.add(request);
-    if (request.strength === EVERY) {
-      for (const key of request.keys) this.#revs.set(key, request.since.get(key) ?? null);
-      this.#mustResume ||= request.since.size > 0;
-    }
+    const isEvery = request.strength === EVERY;
+    if (isEvery) for (const key of request.keys) this.#revs.set(key, request.since.get(key) ?? null);
+    this.#isOutdated ||= this.#hasTold || (isEvery && request.since.size > 0);
     this.#gathering ??= setTimeout(() => this.#gathered(), GATHER_MS);
   }
 
@@ -78,7 +77,7 @@ export class EventLink {
     const query = new URLSearchParams();
     let strongest = 0;
     for (const field of FIELDS) {
-      for (const [name, strength] of this.#named(field)) {
+      for (const [name, strength] of this.#named(field).sort(([a], [b]) => (a < b ? -1 : 1))) {
         query.append(PARAMETERS[field], name);
         strongest = Math.max(strongest, strength);
       }
@@ -99,7 +98,7 @@ export class EventLink {
   #gathered() {
     this.#gathering = null;
     if (!this.#unsettled.size) return;
-    if (this.#isSpent || this.#mustResume || `${this.#question()}` !== this.#open) this.#reopen();
+    if (this.#isOutdated || `${this.#question()}` !== this.#open) this.#reopen();
     else if (this.#answer) this.#settle();
   }
 
@@ -115,7 +114,7 @@ export class EventLink {
     this.#abort = abort;
     this.#open = `${this.#question()}`;
     this.#answer = null;
-    this.#isSpent = this.#mustResume = false;
+    this.#hasTold = this.#isOutdated = false;
     const address = this.#address();
     await null; // whoever constructs this knows it before it fails
     try {
@@ -140,8 +139,9 @@ export class EventLink {
     else if (message.op === "error") this.#refuse(message);
     else if (message.op === "subbed") this.#take(message);
     else {
-      // Until it resumes, what this stream tells of a key may be beyond what the request still lacks.
-      if (!this.#mustResume && this.#revs.has(message.key)) this.#revs.set(message.key, message.rev);
+      this.#hasTold ||= message.op !== "hb";
+      // What an outdated stream tells of a key may be beyond what a request still lacks.
+      if (!this.#isOutdated && this.#revs.has(message.key)) this.#revs.set(message.key, message.rev);
       this.#sink.message(message);
     }
   }
@@ -155,6 +155,7 @@ export class EventLink {
 
   /** The end of the snapshot names all keys; one that names another set says that ticks of these are missing. */
   #take(message) {
+    this.#hasTold = true;
     if (this.#answer === null && message.keys.length === this.#named("keys").length) {
       this.#answer = message;
       if (this.#gathering === null) this.#settle();
@@ -162,7 +163,6 @@ export class EventLink {
   }
 
   #settle() {
-    this.#isSpent = true;
     for (const [key, rev] of this.#revs) if (rev === null) this.#revs.set(key, "0");
     for (const request of [...this.#requests]) {
       // Wide names cannot say where they go on, and between two streams nobody listened.
@@ -179,7 +179,7 @@ export class EventLink {
   #refuse(error) {
     if (error.code.endsWith("unavailable") || error.code === "overloaded" || !this.#unsettled.size) return this.#lost(1013);
     const [first, ...others] = this.#unsettled;
-    this.#isSpent = true;
+    this.#isOutdated = true;
     for (const request of this.#unsettled) this.#requests.delete(request);
     this.#unsettled.clear();
     this.#suspects.push(...others);

@@ -8,7 +8,7 @@ from kvcast.cluster import Cluster
 from tests.kubernetes_api import cluster_at
 
 from functions import local
-from functions.read import admin
+from functions.read.admin import Orchestrator
 
 
 def _in_cluster() -> Cluster:
@@ -16,5 +16,5 @@ def _in_cluster() -> Cluster:
 
 
 def create_app() -> object:
-    admin.in_cluster = _in_cluster  # a pod finds it by its service account, over TLS
+    Orchestrator.find = staticmethod(_in_cluster)  # a pod finds it by its service account, over TLS
     return local.create_app()

@@ -244,8 +244,9 @@ def import_file(page: Page, name: str, content: bytes) -> None:
 def test_the_last_key_in_sight_is_whole(
     new_page: Callable[..., Page], fresh_app: Server, fresh_call: Caller, size: tuple[int, int]
 ) -> None:
+    long = '{"a long":"value that does not fit its cell, whatever it says"}'
     for number in range(40):
-        fresh_call.rev_of(f"key-{number}" + 100 * "x", '{"a long":"value that does not fit its cell, whatever it says"}')
+        fresh_call.rev_of(f"key-{number}" + 100 * "x", long)
     page = new_page(size=size)
     page.goto(f"{fresh_app.url}/admin#token={fresh_app.token}")
     expect(page.locator("#rows tr")).to_have_count(40)

@@ -115,7 +115,9 @@ def test_every_module_is_fetched_at_once_and_none_for_nothing(
     fetched: list[str] = []
     page.on("request", lambda request: fetched.append(urlsplit(request.url).path))
     show(page, name)
-    preloaded = page.eval_on_selector_all("link[rel=modulepreload]", "links => links.map((link) => new URL(link.href).pathname)")
+    preloaded = page.eval_on_selector_all(
+        "link[rel=modulepreload]", "links => links.map((link) => new URL(link.href).pathname)"
+    )
     own = page.eval_on_selector_all("script[src]", "scripts => scripts.map((script) => new URL(script.src).pathname)")
     modules = {path for path in fetched if path.endswith(".js")} - {"/worker.js"}
     assert modules - set(own) - WORKERS_OWN == set(preloaded) - WORKERS_OWN

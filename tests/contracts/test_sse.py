@@ -111,7 +111,9 @@ def test_last_event_id_leaves_out_what_is_known(app: Server, opened: Open, clien
     assert opened(app, {"Last-Event-ID": known}, key=[gold]).last("snap")["value"] == 2
 
 
-def test_every_brings_each_tick_and_resumes_by_since(app: Server, opened: Open, client: Client, unique_key: Key) -> None:
+def test_every_brings_each_tick_and_resumes_by_since(
+    app: Server, opened: Open, client: Client, unique_key: Key
+) -> None:
     gold, btc = unique_key("a:gold"), unique_key("btc")
     stream = opened(app, key=[gold, btc], mode=["every"])
     epoch = stream.next()["epoch"]

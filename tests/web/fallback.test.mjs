@@ -102,6 +102,15 @@ test("EventLink: mode and rate are asked of the server, as the strongest of the 
   stop();
   connection.watch(["gold"], { mode: "every" }, () => {});
   await until(() => asked()[0] === "every", "each tick");
+  assert.equal(store.streams.length, 4, "one stream for each wish");
+});
+
+test("EventLink: watches of several rates begin with one stream", async () => {
+  const { store, connection } = await start({ blocksSockets: true });
+  const ready = [];
+  for (const [key, maxRate] of [["z", 5], ["a", 2], ["m", 5]]) connection.watch([key], { maxRate }, ({ op }) => op === "ready" && ready.push(key));
+  await until(() => ready.length === 3 && connection.state === "live", "all");
+  assert.deepEqual(store.streams.map(({ keys, maxRate }) => [keys, maxRate]), [[["a", "m", "z"], "5"]]);
 });
 
 test("EventLink: in mode every no tick is lost when another watch opens another stream", async () => {
