@@ -14,7 +14,7 @@ from flask import Response, request
 from gevent.event import Event
 
 from kvcast.bus.workers import WorkerReport
-from kvcast.draining import draining
+from kvcast.draining import handing_over
 from kvcast.errors import InvalidRequest, KvcastError
 from kvcast.messages import MESSAGE_MAX_REV, Subscribe
 from kvcast.metrics import CONNECTIONS
@@ -51,7 +51,7 @@ class EventStream:
         leaves_at: float | None = None
         while not self.viewer.overflowed:
             now = time.monotonic()
-            if leaves_at is None and draining():
+            if leaves_at is None and handing_over():
                 leaves_at = now + random.uniform(0, self._parts.settings.drain_seconds)
             if leaves_at is not None and now >= leaves_at:
                 self._parts.handed_over("sse")
