@@ -173,7 +173,7 @@ class Release:
 
     @property
     def token(self) -> str:
-        return self.namespace.secret(NAME)["admin-token"]
+        return self.namespace.secret(self.values.get("auth", {}).get("existingSecret", NAME))["admin-token"]
 
     def site(self) -> Site:
         return Site(self.cluster.ingress, self.host, self.token)
@@ -194,7 +194,7 @@ def sized(cluster: Cluster, host: str) -> dict[str, Any]:
             }
         },
     }
-    function = {"resources": {"requests": {"cpu": "50m"}}, "autoscaling": scaling, "drainSeconds": 5}
+    function = {"resources": {"requests": {"cpu": "50m"}}, "autoscaling": scaling}
     store = {"resources": {"requests": {"cpu": "25m"}}, "persistence": {"size": "1Gi"}}
     values: dict[str, Any] = {name: function for name in FUNCTIONS}
     values |= {"postgresql": store, "redis": store}

@@ -28,7 +28,7 @@ def refusal(cluster: Cluster, namespace: Namespace, values: dict[str, Any]) -> s
     done = Release(cluster, namespace).attempt("install", **values)
     assert done.returncode != 0
     assert namespace.items("pods") == []
-    assert namespace.kube.run("helm", "--namespace", namespace.name, "list", "--all", "--short") == ""
+    assert namespace.kube.run("helm", "--namespace", namespace.name, "list", "--short") == ""
     return done.stderr
 
 
