@@ -155,6 +155,8 @@ def _figures(config: pytest.Config) -> Figures:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     figures = _figures(config)
+    if not figures.rows:
+        return
     terminalreporter.section("figures")
     terminalreporter.write(figures.markdown())
     if os.environ.get("KVCAST_FIGURES"):

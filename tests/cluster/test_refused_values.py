@@ -14,7 +14,7 @@ KEYS = ("admin-token", "tokens", "database-url", "migration-url", "redis-url", "
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "typo": ({"writ": {"replicas": 2}}, "additional properties 'writ' not allowed"),
-    "hostname": ({"ingress": {"host": "https://kvcast.example.org/"}}, "is no host name: give"),
+    "hostname": ({"ingress": {"host": "https://kvcast.example.org/"}}, "is no host name; give"),
     "HPA and KEDA": ({"read": {"keda": {"enabled": True}}}, "set read.autoscaling.enabled=false or read.keda.enabled=false"),
     "both PostgreSQL": ({"externalDatabase": {"url": "postgresql://u@db/kvcast"}}, "give postgresql.enabled=false, or"),
     "no PostgreSQL": ({"postgresql": {"enabled": False}}, "give postgresql.enabled=true, externalDatabase.url, or"),
