@@ -24,7 +24,7 @@ test: lint test-web $(HELM_STAMP) ## lint, then every test that needs no cluster
 test-chart: $(DEV_STAMP) $(HELM_STAMP) ## the tests of the chart, k8s/ and skaffold.yaml; `make test` has them too
 	$(BIN)/python -m pytest tests/chart $(PYTEST_ARGS)
 
-test-cluster: $(DEV_STAMP) $(HELM_STAMP) ## the tests on a real Kubernetes; settings: KUBECONFIG KVCAST_IMAGE KVCAST_INGRESS KVCAST_FIGURES (docs/kubernetes.md)
+test-cluster: $(DEV_STAMP) $(HELM_STAMP) ## the tests on a real Kubernetes; settings: KUBECONFIG, KVCAST_IMAGE and more (docs/kubernetes.md)
 	$(BIN)/python -m pytest tests/cluster $(PYTEST_ARGS)
 
 test-web: $(DEV_STAMP) ## the tests of web/ that need no browser (needs Node.js 20.3 or newer; said in one line when it is not there)
