@@ -14,7 +14,7 @@ from tests.cluster.release import FUNCTIONS, POLL_SECONDS, Release
 from tests.polling import eventually
 
 LOADS: dict[str, dict[str, Any]] = {
-    "write": {"adds": 400, "batches": 0, "gets": 0, "callers": 8, "viewers": 0},
+    "write": {"adds": 120, "batches": 0, "gets": 0, "callers": 8, "viewers": 0},
     "read": {"adds": 0, "batches": 0, "gets": 600, "callers": 8, "viewers": 0, "min_rev": False},
     # a connection costs more than what it is sent
     "push": {"adds": 1, "batches": 0, "gets": 0, "callers": 1, "viewers": 60, "stays_seconds": 0.2},
