@@ -29,6 +29,7 @@ for name in filter(str.isdigit, os.listdir("/proc")):
 def kill_workers(release: Release, pod: str, function: str) -> None:
     said = release.namespace.kubectl("exec", pod, "--container", function, "--", "python", "-c", KILL_WORKERS)
     assert said.split(), "no worker was found"
+    eventually(lambda: release.metrics(pod), 60, POLL_SECONDS)
 
 
 def kill_pod(release: Release, pod: str, function: str) -> None:
