@@ -2,7 +2,7 @@
 # Needs Python >= 3.11.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: run test test-web test-chart image deploy chart screenshots lint lock vendor clean help
+.PHONY: run test test-web test-chart test-cluster image deploy chart screenshots lint lock vendor clean help
 .SILENT:
 
 VENV := .venv
@@ -23,6 +23,9 @@ test: lint test-web $(HELM_STAMP) ## lint, then every test that needs no cluster
 
 test-chart: $(DEV_STAMP) $(HELM_STAMP) ## the tests of the chart, k8s/ and skaffold.yaml; `make test` has them too
 	$(BIN)/python -m pytest tests/chart $(PYTEST_ARGS)
+
+test-cluster: $(DEV_STAMP) $(HELM_STAMP) ## the tests on a real Kubernetes; settings: KUBECONFIG, KVCAST_IMAGE and more (docs/kubernetes.md)
+	$(BIN)/python -m pytest tests/cluster $(PYTEST_ARGS)
 
 test-web: $(DEV_STAMP) ## the tests of web/ that need no browser (needs Node.js 20.3 or newer; said in one line when it is not there)
 	if node -e 'process.exit(AbortSignal.any ? 0 : 1)' 2> /dev/null; then \

@@ -121,7 +121,8 @@ class Worker(GeventWorker):  # type: ignore[misc]
             gevent.sleep(POLL_SECONDS)
         draining.begin()
         gevent.sleep(min(LISTENING_SECONDS, drain_seconds / 4))
-        draining.hand_over()
+        if draining.hand_over():
+            gevent.sleep(drain_seconds)  # listening still: /metrics tells how far it is
         self.alive = False
         settled_seconds = min(SETTLED_SECONDS, drain_seconds / 4)
         while True:

@@ -34,12 +34,13 @@ def handing_over() -> bool:
     return _hands_over.is_set()
 
 
-def hand_over() -> None:
-    """Later calls do nothing."""
+def hand_over() -> bool:
+    """Whether anybody has clients to send elsewhere, which takes the seconds of the drain."""
     if not _hands_over.is_set():
         _hands_over.set()
         for callback in _callbacks:
             callback()
+    return bool(_callbacks)
 
 
 def at_the_end(callback: Callable[[], None]) -> None:

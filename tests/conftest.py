@@ -23,6 +23,7 @@ from tests.databases import Database
 if TYPE_CHECKING:
     from tests.calls import Caller
 
+collect_ignore = ["cluster"]  # needs a Kubernetes: `make test-cluster` names it
 TOKEN = "the-admin-token-of-the-tests"
 _REPORTED = pytest.StashKey[Sequence["Server"]]()
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import pytest
@@ -26,7 +26,9 @@ from tests.cluster.release import Cluster, ImageMissing, Namespace, Release, ima
 INGRESS_SECONDS = 5
 _FIGURES = pytest.StashKey[Figures]()
 
-Figure = Callable[[str, object], None]
+class Figure(Protocol):
+    def __call__(self, what: str, *values: object) -> None: ...
+
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +44,7 @@ def cluster(request: pytest.FixtureRequest) -> Cluster:
     cores = sum(int(node["status"]["capacity"]["cpu"]) for node in nodes)
     figures = _figures(request.config)
     figures.add("The cluster", "Kubernetes", kube.version)
-    figures.add("The cluster", "nodes, cores in all (the load runs on them too, where it is this machine)", f"{len(nodes)}, {cores}")
+    figures.add("The cluster", "nodes, cores in all", len(nodes), cores)
     return Cluster(kube, ingress, _service_values(service), image_of_environment(__version__))
 
 
@@ -137,9 +139,9 @@ def _install(release: Release) -> float:
 
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Figure:
-    """`figure("what", 1.5)` puts a line into the table of the run; a float is seconds. The theme is the module's."""
+    """`figure("what", 1.5, 3)` puts a line into the table of the run; a float is seconds. The theme is the module's."""
     theme = str(request.module.__doc__).split(":")[0].split("\n")[0].strip(".")
-    return lambda what, value: _figures(request.config).add(theme, what, value)
+    return lambda what, *values: _figures(request.config).add(theme, what, *values)
 
 
 @pytest.fixture
@@ -155,6 +157,8 @@ def _figures(config: pytest.Config) -> Figures:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     figures = _figures(config)
+    if not figures.rows:
+        return
     terminalreporter.section("figures")
     terminalreporter.write(figures.markdown())
     if os.environ.get("KVCAST_FIGURES"):

@@ -17,8 +17,10 @@ class Figures:
     def __init__(self) -> None:
         self.rows: list[Figure] = []
 
-    def add(self, theme: str, what: str, value: object) -> None:
-        self.rows.append(Figure(theme, what, f"{value:.1f} s" if isinstance(value, float) else str(value)))
+    def add(self, theme: str, what: str, *values: object) -> None:
+        """values: a float is seconds."""
+        shown = (f"{value:.1f} s" if isinstance(value, float) else str(value) for value in values)
+        self.rows.append(Figure(theme, what, ", ".join(shown)))
 
     def markdown(self) -> str:
         lines = ["| theme | what | figure |", "|---|---|---|"]

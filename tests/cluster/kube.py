@@ -32,7 +32,7 @@ class Kube:
         self._programs = {name: _program(name) for name in ("kubectl", "helm")}
         configuration = Configuration()
         try:
-            load_kube_config(client_configuration=configuration)
+            load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         except ConfigException as error:
             raise NoCluster(f"there is no Kubernetes to test on ({error}); name one with KUBECONFIG.") from error
         configuration.retries = 0
@@ -68,7 +68,7 @@ class Kube:
             header_params={"Accept": "application/json, */*"},
         )
         response = self._api.call_api(*request, _request_timeout=API_SECONDS)
-        return response.status, response.read()
+        return response.status, response.read()  # type: ignore[no-untyped-call]
 
     def kubectl(self, *arguments: str, given: str | None = None, timeout: float = 120) -> str:
         return self.run("kubectl", *arguments, given=given, timeout=timeout)

@@ -134,8 +134,8 @@ class Release:
                 reason = container.get("state", {}).get("waiting", {}).get("reason")
                 if reason in _NOT_PULLED:
                     raise ImageMissing(
-                        f"the cluster has no image {container['image']} ({reason}); build it with `make image` and load "
-                        "it (kind load docker-image, k3s ctr images import), or name another with KVCAST_IMAGE."
+                        f"the cluster has no image {container['image']} ({reason}); build it with `make image` and "
+                        "load it (kind load docker-image, k3s ctr images import), or name another with KVCAST_IMAGE."
                     )
 
     def state(self) -> str:
@@ -150,9 +150,8 @@ class Release:
     def desired(self) -> dict[str, int]:
         """How many pods the autoscalers want, by function."""
         found = self.namespace.items("horizontalpodautoscalers", "apis/autoscaling/v2")
-        return {
-            item["metadata"]["name"].removeprefix(f"{NAME}-"): item["status"].get("desiredReplicas", 0) for item in found
-        }
+        wanted = {item["metadata"]["name"]: int(item["status"].get("desiredReplicas", 0)) for item in found}
+        return {name.removeprefix(f"{NAME}-"): count for name, count in wanted.items()}
 
     def serving(self, component: str) -> list[str]:
         """Names of the pods that are ready and not told to end."""
@@ -196,7 +195,7 @@ def sized(cluster: Cluster, host: str) -> dict[str, Any]:
     }
     function = {"resources": {"requests": {"cpu": "50m"}}, "autoscaling": scaling}
     store = {"resources": {"requests": {"cpu": "25m"}}, "persistence": {"size": "1Gi"}}
-    values: dict[str, Any] = {name: function for name in FUNCTIONS}
+    values: dict[str, Any] = dict.fromkeys(FUNCTIONS, function)
     values |= {"postgresql": store, "redis": store}
     values |= {"image": {"repository": repository, "tag": tag}, "ingress": {"host": host}}
     if cluster.ingress_service:

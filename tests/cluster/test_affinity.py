@@ -28,7 +28,7 @@ def test_a_cookie_keeps_a_client_on_its_pod(
     free = {greet(site).server for _ in range(CALLS)}
     assert free == set(whole.serving("push"))
     name = request.node.callspec.id
-    figure(f"/{name}: pods that answered {CALLS} calls with the cookie, without it", f"{len(kept)}, {len(free)}")
+    figure(f"/{name}: pods that answered {CALLS} calls with the cookie, without it", len(kept), len(free))
 
 
 def test_nothing_is_lost_where_cookies_are_thrown_away(
@@ -45,5 +45,6 @@ def test_nothing_is_lost_where_cookies_are_thrown_away(
     roamed = sum(len(those) > 1 for those in pods)
     assert roamed == len(viewers)
     figure("viewers that came to another pod at least once, of 50", roamed)
-    figure("reconnects without a cookie, each resumed by rev", sum(event.op == "left" for viewer in viewers for event in viewer.events))
+    left = sum(event.op == "left" for viewer in viewers for event in viewer.events)
+    figure("reconnects without a cookie, each resumed by rev", left)
     figure("updates that any viewer lost", len(verdict.lost_updates))

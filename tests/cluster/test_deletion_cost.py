@@ -59,5 +59,5 @@ def test_the_emptiest_pod_goes(three: Release, figure: Figure) -> None:
         three.upgrade(push={"autoscaling": {"minReplicas": 2}})
         eventually(lambda: len(three.serving("push")) == 2, 120, POLL_SECONDS)
         left = set(three.serving("push"))
-    figure("connections of the pods, and of the one that went", f"{sorted(wanted.values())}, {wanted[emptiest]}")
+    figure("connections of the three pods; of the one that went", *sorted(wanted.values()), wanted[emptiest])
     assert left == wanted.keys() - {emptiest}

@@ -31,9 +31,9 @@ def kill_workers(release: Release, pod: str, function: str) -> None:
     assert said.split(), "no worker was found"
 
 
-def kill_pod(release: Release, pod: str, _function: str) -> None:
+def kill_pod(release: Release, pod: str, function: str) -> None:
     release.namespace.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
-    eventually(lambda: pod not in release.serving(_function), 30, POLL_SECONDS)
+    eventually(lambda: pod not in release.serving(function), 30, POLL_SECONDS)
 
 
 @pytest.mark.parametrize("kill", [kill_workers, kill_pod])
@@ -52,8 +52,7 @@ def test_nothing_acknowledged_is_lost(
     verdict = running.finish()
     what = f"{function}, {'processes killed with SIGKILL' if kill is kill_workers else 'pod deleted with no grace'}"
     figure(
-        f"{what}: seconds until whole, failed requests, lost writes, lost updates, longest behind",
-        f"{seconds:.1f} s, {len(verdict.records.failures)}, {len(verdict.lost_writes)}, {len(verdict.lost_updates)}, "
-        f"{verdict.behind_seconds:.1f} s",
+        f"{what}: until whole, failed requests, lost writes, lost updates, longest behind", seconds,
+        len(verdict.records.failures), len(verdict.lost_writes), len(verdict.lost_updates), verdict.behind_seconds,
     )
     verdict.assert_promises_kept()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from tests.cluster.conftest import Figure
 from tests.cluster.loads import POLL_SECONDS, RunningLoad
 from tests.cluster.release import Release
+from tests.cluster.verdict import WRITES
 from tests.polling import eventually
 
 POD = "kvcast-postgresql-0"
@@ -28,16 +29,16 @@ def test_writes_say_so_and_reads_go_on(whole: Release, figure: Figure, load: Cal
     seconds = time.monotonic() - began
     running.goes_on(writes=300)
     verdict = running.finish()
-    failed = verdict.failed("add", "batch")
+    failed = verdict.failed(*WRITES)
     figure("seconds until PostgreSQL served again", seconds)
     figure("writes refused with 503 and a sentence", len(failed))
-    figure("longest pause of writes, of reads", f"{verdict.pause_seconds('add', 'batch'):.1f} s, {verdict.pause_seconds('get'):.1f} s")
-    figure("failed reads, of", f"{len(verdict.failed('get'))}, {verdict.answered('get')}")
-    figure("acknowledged writes lost, updates lost", f"{len(verdict.lost_writes)}, {len(verdict.lost_updates)}")
+    figure("longest pause of writes, of reads", verdict.pause_seconds(*WRITES), verdict.pause_seconds("get"))
+    figure("failed reads, reads answered", len(verdict.failed("get")), verdict.answered("get"))
+    figure("acknowledged writes lost, updates lost", len(verdict.lost_writes), len(verdict.lost_updates))
     verdict.assert_promises_kept()
     assert failed
     assert {failure.code for failure in failed} <= REFUSALS
-    alone = [failure for failure in failed if failure.kind == "add"]  # a batch answers 200, with an error for each element
+    alone = [failure for failure in failed if failure.kind == "add"]  # a batch has an error for each element
     assert {failure.status for failure in alone} == {503}
     assert all(int(failure.retry_after) >= 1 for failure in alone)
     assert not verdict.failed("get")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from tests.cluster.conftest import Figure
 from tests.cluster.loads import POLL_SECONDS, RunningLoad
 from tests.cluster.release import Release
+from tests.cluster.verdict import WRITES
 from tests.polling import eventually
 
 POD, CLAIM = "kvcast-redis-0", "data-kvcast-redis-0"
@@ -30,9 +31,10 @@ def test_nothing_acknowledged_is_lost(whole: Release, figure: Figure, load: Call
     running.goes_on(writes=500)
     verdict = running.finish()
     figure("seconds until an empty Redis served", seconds)
-    figure("failed writes, failed reads", f"{len(verdict.failed('add', 'batch'))}, {len(verdict.failed('get'))}")
-    figure("longest pause of writes, of reads", f"{verdict.pause_seconds('add', 'batch'):.1f} s, {verdict.pause_seconds('get'):.1f} s")
+    figure("failed writes, failed reads", len(verdict.failed(*WRITES)), len(verdict.failed("get")))
+    figure("longest pause of writes, of reads", verdict.pause_seconds(*WRITES), verdict.pause_seconds("get"))
     figure("longest that a viewer was behind an acknowledged write", verdict.behind_seconds)
-    figure("acknowledged writes lost, updates lost, ticks told missing", f"{len(verdict.lost_writes)}, {len(verdict.lost_updates)}, {verdict.told_missing}")
+    lost = len(verdict.lost_writes), len(verdict.lost_updates), verdict.told_missing
+    figure("acknowledged writes lost, updates lost, ticks told missing", *lost)
     verdict.assert_promises_kept()
     assert not verdict.records.failures

@@ -54,7 +54,7 @@ def pod(release: Release, name: str, labels: dict[str, str]) -> dict[str, Any]:
 def test_a_stranger_reaches_nothing(whole: Release, figure: Figure) -> None:
     reached = reached_from(whole, "stranger", {"probe": "stranger"})
     if reached == set(PORTS):
-        figure("not shown: the network of this cluster does not enforce NetworkPolicy, a stranger reaches", len(reached))
+        figure("not shown, as this network does not enforce it: services of five that a stranger reaches", len(reached))
         pytest.skip("the network of this cluster does not enforce NetworkPolicy")
     assert reached == set()
     labels = {"app.kubernetes.io/name": "kvcast", "app.kubernetes.io/instance": NAME}

@@ -14,13 +14,13 @@ KEYS = ("admin-token", "tokens", "database-url", "migration-url", "redis-url", "
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "typo": ({"writ": {"replicas": 2}}, "additional properties 'writ' not allowed"),
-    "hostname": ({"ingress": {"host": "https://kvcast.example.org/"}}, "is no host name: give"),
-    "HPA and KEDA": ({"read": {"keda": {"enabled": True}}}, "set read.autoscaling.enabled=false or read.keda.enabled=false"),
+    "hostname": ({"ingress": {"host": "https://kvcast.example.org/"}}, "is no host name; give"),
+    "HPA and KEDA": ({"read": {"keda": {"enabled": True}}}, "set read.autoscaling.enabled=false or"),
     "both PostgreSQL": ({"externalDatabase": {"url": "postgresql://u@db/kvcast"}}, "give postgresql.enabled=false, or"),
     "no PostgreSQL": ({"postgresql": {"enabled": False}}, "give postgresql.enabled=true, externalDatabase.url, or"),
     "both Redis": ({"externalRedis": {"url": "redis://cache"}}, "give redis.enabled=false, or"),
     "no Redis": ({"redis": {"enabled": False}}, "give redis.enabled=true, externalRedis.url, or"),
-    "existing secret that is none": ({"auth": {"existingSecret": "nowhere"}}, 'there is no secret "nowhere" in namespace'),
+    "existing secret that is none": ({"auth": {"existingSecret": "nowhere"}}, 'there is no secret "nowhere" in'),
 }
 
 

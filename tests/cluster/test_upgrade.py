@@ -24,7 +24,8 @@ def assert_kept_over(
     release.await_whole()
     verdict = running.finish()
     figure(f"`helm upgrade --wait` with {what}", seconds)
-    figure("failed requests, lost writes, lost updates meanwhile", f"{len(verdict.records.failures)}, {len(verdict.lost_writes)}, {len(verdict.lost_updates)}")
+    lost = len(verdict.lost_writes), len(verdict.lost_updates)
+    figure("failed requests, lost writes, lost updates meanwhile", len(verdict.records.failures), *lost)
     assert not pods & {pod for function in FUNCTIONS for pod in release.serving(function)}
     assert {name: release.namespace.secret(name) for name in SECRETS} == secrets
     verdict.assert_promises_kept()

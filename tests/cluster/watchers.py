@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 import time
-from typing import Literal
+from typing import Any, Literal
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
@@ -49,8 +49,8 @@ class Watcher:
         host, port = self._plan.address
         headers = {"Cookie": self._cookie} if self._cookie else {}
         async with connect(
-            f"ws://{self._plan.host}/ws", host=host, port=port, additional_headers=headers, compression=None, proxy=None,
-            ping_interval=None, open_timeout=OPEN_SECONDS, close_timeout=1,
+            f"ws://{self._plan.host}/ws", host=host, port=port, additional_headers=headers, compression=None,
+            proxy=None, ping_interval=None, open_timeout=OPEN_SECONDS, close_timeout=1,
         ) as socket:
             cookie = socket.response.headers.get("Set-Cookie") if socket.response else None
             if cookie and self._plan.keeps_cookie:
@@ -82,7 +82,7 @@ class Watcher:
             self.subscribed.set()
 
     async def _subscribe(self, socket: ClientConnection, epoch: str) -> None:
-        subscription = {"op": "sub", "keys": self.viewer.keys, "mode": self.viewer.mode}
+        subscription: dict[str, Any] = {"op": "sub", "keys": self.viewer.keys, "mode": self.viewer.mode}
         if self._epoch == epoch:
             subscription |= {"since": self.revs, "epoch": epoch}
         self._epoch = epoch

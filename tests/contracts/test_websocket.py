@@ -703,6 +703,10 @@ def test_large_values_of_many_keys_arrive_whole(app: Server, opened: Open, clien
     assert {one["key"]: one["value"] for one in seen[:-1]} == values
 
 
+def metrics(server: Server) -> str:
+    return Caller(server.url, check=False)("GET", "/metrics").body.decode()
+
+
 def test_a_viewer_that_comes_back_to_an_unready_worker_is_served_for_a_while(
     serve: Serve, opened: Open, unique_key: Key
 ) -> None:
@@ -714,7 +718,8 @@ def test_a_viewer_that_comes_back_to_an_unready_worker_is_served_for_a_while(
     eventually(lambda: Caller(server.url, check=False)("GET", "/healthz/ready").status == 503)
     late = opened(server)
     late.subscribe(unique_key())
-    assert [socket.closed(within=12).code for socket in (early, late)] == [1012] * 2
+    eventually(lambda: 'kvcast_handed_over_total{kind="websocket"}' in metrics(server), within=8)
+    assert [socket.closed(within=8).code for socket in (early, late)] == [1012] * 2
 
 
 def test_a_full_worker_refuses_one_more_and_a_drain_tells_every_viewer(
