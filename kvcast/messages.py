@@ -203,9 +203,7 @@ class Subscribe(msgspec.Struct, tag_field="op", tag="sub", forbid_unknown_fields
     max_rate: Annotated[float, msgspec.Meta(gt=0, le=1000)] | None = None
 
     def parsed(self) -> Subscribe:
-        """The same with every name in NFC, each once. Raises InvalidKey; InvalidRequest for a rate in mode every."""
-        if self.mode == "every" and self.max_rate:
-            raise InvalidRequest("max_rate skips values, so it goes with mode latest only.", code="bad_message")
+        """The same with every name in NFC, each once. Raises InvalidKey."""
         return Subscribe(
             keys=list(dict.fromkeys(map(parse_key, self.keys))),
             prefixes=list(dict.fromkeys(map(parse_prefix, self.prefixes))),

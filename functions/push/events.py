@@ -22,7 +22,7 @@ from kvcast.web.requests import query, single
 
 from functions.push.flusher import delivered, interval_of
 from functions.push.frames import Frame, control_frame
-from functions.push.parts import Parts
+from functions.push.parts import Parts, check_pace
 from functions.push.viewer import Viewer
 
 _LAST_ID = re.compile(r"([0-9A-Za-z_-]{1,64})-([0-9]{1,19})")
@@ -123,6 +123,7 @@ def _wanted(parameters: dict[str, list[str]]) -> Subscribe:
         wanted = msgspec.convert({"op": "sub", **named, **how, "since": since}, Subscribe, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidRequest(f"{error}. Give mode=latest or every, max_rate above 0 and up to 1000.") from None
+    check_pace(wanted)
     return wanted.parsed()
 
 

@@ -59,6 +59,7 @@ class Parts:
         names = len(wanted.keys) + len(wanted.prefixes) + len(wanted.categories)
         if not names:
             raise InvalidRequest("The subscribe names nothing; give keys, prefixes or categories.", code="bad_message")
+        check_pace(wanted)
         known = (
             sum(key in viewer.keys for key in wanted.keys)
             + sum(prefix in viewer.prefixes for prefix in wanted.prefixes)
@@ -83,6 +84,12 @@ class Parts:
         """Raises InvalidKey."""
         unwanted = unwanted.parsed()
         self.hub.unwatch(viewer, unwanted.keys, unwanted.prefixes, unwanted.categories)
+
+
+def check_pace(wanted: Subscribe) -> None:
+    """Raises InvalidRequest."""
+    if wanted.mode == "every" and wanted.max_rate:
+        raise InvalidRequest("max_rate skips values, so it goes with mode latest only.", code="bad_message")
 
 
 def check_origin(origin: str | None, host: str, allowed: frozenset[str]) -> None:

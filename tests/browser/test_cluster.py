@@ -60,7 +60,8 @@ def test_what_the_service_account_may_not_see_is_said_with_the_mend(page: Page, 
     expect(notes).to_have_count(3)
     expect(notes.nth(1)).to_contain_text('apiGroups ["autoscaling"], resources ["horizontalpodautoscalers"]')
     expect(page.locator("#cluster > *")).to_have_count(0)
-    expect(page.locator("#functions-rows tr").nth(2)).to_contain_text(re.compile(r"(\d+)/\1"))  # the workers tell of themselves
+    of_the_workers = re.compile(r"(\d+)/\1")  # which tell of themselves
+    expect(page.locator("#functions-rows tr").nth(2)).to_contain_text(of_the_workers)
 
 
 def test_one_part_that_may_not_be_seen_leaves_the_others(page: Page, podded: Server, api: Api) -> None:

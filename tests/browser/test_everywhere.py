@@ -126,14 +126,17 @@ def test_every_module_is_fetched_at_once_and_none_for_nothing(
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_axe_finds_no_violation_in_either_theme(
+def test_axe_finds_no_violation_in_either_theme_and_language(
     new_page: Callable[..., Page], show: Callable[[Page, str], Page], name: str
 ) -> None:
     page = show(new_page(reduced_motion="reduce"), name)  # so that no colour is between two themes
-    for theme in ("dark", "light"):
-        page.emulate_media(color_scheme=theme)
-        found = violations(page)
-        assert not found, "\n".join([theme, *found])
+    for language in ("en", "vi"):
+        expect(page.locator("html")).to_have_attribute("lang", language)
+        for theme in ("dark", "light"):
+            page.emulate_media(color_scheme=theme)
+            found = violations(page)
+            assert not found, "\n".join([language, theme, *found])
+        page.locator("#language").click()
 
 
 def test_axe_is_what_was_vendored() -> None:

@@ -95,7 +95,7 @@ test("another epoch replaces newer-looking revs", async () => {
 test("the token is the first frame, and a refused one ends the attempts", async () => {
   const server = await store();
   const { connection, states } = client({ url: server.url, token: "secret" });
-  await until(() => connection.state === "live", "live");
+  await until(() => connection.state === "live" && server.got.length, "live, and the first frame");
   assert.deepEqual(server.got[0], { op: "auth", token: "secret" });
   server.peers.forEach((peer) => peer.close(4401));
   await until(() => connection.state === "offline", "offline");
