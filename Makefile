@@ -1,7 +1,7 @@
 # make run: everything on this machine. make test: everything that needs no cluster. Needs Python >= 3.11.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: run test test-web screenshots lint lock vendor clean help
+.PHONY: run test test-web bench screenshots lint lock vendor clean help
 .SILENT:
 
 VENV := .venv
@@ -37,6 +37,9 @@ lock: ## write the lock files anew from pyproject.toml (needs `uv`)
 	uv pip compile $(COMPILE) pyproject.toml --group build -o requirements.lock
 	uv pip compile $(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 	echo gunicorn_h1c | uv pip compile $(COMPILE) - -o requirements-fast.lock
+
+bench: $(DEV_STAMP) ## measure kvcast beside its peers; WHAT=reads runs one part (needs Node.js; installs wrk where it may)
+	$(BIN)/python -m benchmarks $(WHAT)
 
 screenshots: $(DEV_STAMP) ## docs/screenshots/ anew, from a run on real prices (needs Chromium; two minutes)
 	$(BIN)/python -m tests.browser.screenshots docs/screenshots
