@@ -22,13 +22,14 @@ class Local:
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         if path == "/healthz/ready":
-            outcomes = {
-                f"{name}.{probe}": outcome
-                for name, app in self._apps.items()
-                for probe, outcome in app.health.report().items()
-            }
-            return readiness(outcomes).to_wsgi(start_response, [])
+            obstacles = self._named({name: app.health.obstacles() for name, app in self._apps.items()})
+            outcomes = self._named({name: app.health.report() for name, app in self._apps.items()})
+            return readiness(obstacles, outcomes).to_wsgi(start_response, [])
         return self._choose(environ["REQUEST_METHOD"], path)(environ, start_response)
+
+    @staticmethod
+    def _named(outcomes: dict[str, dict[str, str]]) -> dict[str, str]:
+        return {f"{name}.{probe}": outcome for name, own in outcomes.items() for probe, outcome in own.items()}
 
     def _choose(self, method: str, path: str) -> FunctionApp:
         if path in ("/add", "/batch") or (method == "DELETE" and path.startswith("/keys/")):
@@ -39,7 +40,7 @@ class Local:
 
 
 def create_app(settings: Settings | None = None) -> Local:
-    """The composed WSGI app. Raises SettingsError, StorageUnavailable."""
+    """The composed WSGI app; each function serves as soon as it can. Raises SettingsError."""
     settings = settings or Settings.from_environment()
     return Local(
         {"write": write.create_app(settings), "read": read.create_app(settings), "push": push.create_app(settings)}

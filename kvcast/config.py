@@ -43,6 +43,15 @@ def _seconds(least: float, most: float) -> Callable[[str], float]:
     return parse
 
 
+def _choice(*names: str) -> Callable[[str], str]:
+    def parse(raw: str) -> str:
+        if raw.lower() not in names:
+            raise ValueError(f"one of {', '.join(names)}")
+        return raw.lower()
+
+    return parse
+
+
 def _url(*schemes: str) -> Callable[[str], str]:
     def parse(raw: str) -> str:
         try:
@@ -88,6 +97,10 @@ class Settings:
 
     host: str = _setting("HOST", "127.0.0.1", _text, "address to listen on")
     port: int = _setting("PORT", 8000, _integer(0, 65535), "port to listen on; 0 takes a free one")
+    management_port: int = _setting(
+        "KVCAST_MANAGEMENT_PORT", 0, _integer(0, 65535),
+        "port of /healthz and /metrics for `kvcast serve`, which PORT then does not answer; 0: they are on PORT",
+    )
     data: str = _setting("KVCAST_DATA", ".kvcast", _text, "folder of the local run's data")
     workers: int = _setting("KVCAST_WORKERS", 1, _integer(1, 64), "worker processes of a function")
     database_url: str = _setting(
@@ -157,7 +170,9 @@ class Settings:
     sweep_seconds: float = _setting("KVCAST_SWEEP_SECONDS", 1.0, _seconds(0.05, 60), "between two sweeps")
     drain_seconds: float = _setting("KVCAST_DRAIN_SECONDS", 20.0, _seconds(0, 300), "over which a drain closes sockets")
     server_name: str = _setting("KVCAST_SERVER_NAME", "", _text, "name in `hello`; empty: the host's name")
-    log_level: str = _setting("KVCAST_LOG_LEVEL", "info", _text, "debug, info, warning or error")
+    log_level: str = _setting(
+        "KVCAST_LOG_LEVEL", "info", _choice("debug", "info", "warning", "error"), "debug, info, warning or error"
+    )
     access_log: int = _setting("KVCAST_ACCESS_LOG", 0, _integer(0, 1), "1 logs each request as a JSON line")
     disabled_cures: frozenset[str] = _setting(
         "KVCAST_TEST_DISABLE", frozenset(), _cures, "for tests only: cures to switch off"

@@ -6,7 +6,9 @@ https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 
 from __future__ import annotations
 
+import itertools
 import random
+import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -66,3 +68,25 @@ def with_retries(
         return result
 
     return retried
+
+
+def persistently(
+    call: Callable[[], T],
+    failed: Callable[[KvcastError, bool], object],
+    *,
+    only_if: Callable[[BaseException], bool] = may_repeat_reading,
+    first_wait_seconds: float = 0.1,
+    most_wait_seconds: float = 5.0,
+) -> T:
+    """Repeat `call` for as long as it takes. failed: gets each error, and whether its message is a new one."""
+    told: set[str] = set()
+    for attempt in itertools.count(1):
+        try:
+            return call()
+        except KvcastError as error:
+            if not only_if(error):
+                raise
+            failed(error, error.message not in told)
+            told.add(error.message)
+        time.sleep(full_jitter_seconds(attempt, first_wait_seconds, most_wait_seconds))
+    raise AssertionError("counting does not end")

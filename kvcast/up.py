@@ -15,13 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from kvcast.config import Settings
-from kvcast.embedded import FUNCTIONS_ROLE, Postgres, ServerFailed, Valkey
+from kvcast.embedded import Postgres, ServerFailed, Valkey
 from kvcast.embedded.folder import FolderInUse, FolderLock, make_private
-from kvcast.embedded.functions import Functions, bound_socket
+from kvcast.embedded.functions import Functions
 from kvcast.errors import KvcastError
+from kvcast.serving import bound_socket
 from kvcast.storage.schema import migrate
 from kvcast.tokens import new_token
 
@@ -140,14 +140,12 @@ def serve(settings: Settings, folder: Path, stop: StopSignals) -> None:
 
 def start_stores(settings: Settings, folder: Path, started: list[Server]) -> Settings:
     """PostgreSQL, migrated, and Redis, each where no URL names another; returns the settings with the URLs."""
-    role = urlsplit(settings.database_url).username if settings.migration_url else None
     if not settings.database_url:
         postgres = Postgres(folder)
         started.append(postgres)
         postgres.start()
-        role = FUNCTIONS_ROLE
         settings = replace(settings, database_url=postgres.database_url, migration_url=postgres.migration_url)
-    migrate(settings.migration_url or settings.database_url, functions_role=role)
+    migrate(settings.migration_url or settings.database_url, functions_url=settings.database_url)
     if not settings.redis_url:
         valkey = Valkey(folder)
         started.append(valkey)

@@ -30,7 +30,9 @@ _REPORTED = pytest.StashKey[Sequence["Server"]]()
 class Server:
     """A function under gunicorn. `environment` overrides settings by the names that a person would use."""
 
-    def __init__(self, stores: Stores, name: str, environment: dict[str, str]) -> None:
+    def __init__(
+        self, stores: Stores, name: str, environment: dict[str, str], awaited: str = "/healthz/ready"
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="kvcast-test-"))
         self.settings = Settings.from_environment(
             {
@@ -40,7 +42,7 @@ class Server:
         )
         self.token = self.settings.admin_token
         self._functions = Functions(
-            f"functions.{name}:create_app()", self.settings, self.folder, log=self.folder / "log"
+            f"functions.{name}:create_app()", self.settings, self.folder, log=self.folder / "log", awaited=awaited
         )
 
     @property
@@ -111,6 +113,17 @@ def database(lasting_database: Database) -> Iterator[Database]:
     lasting_database.reset()
 
 
+@pytest.fixture
+def bare(stores: Stores) -> Iterator[Database]:
+    """A database without a schema, whose statements the server logs."""
+    database = Database(stores)
+    database.administer(f"CREATE DATABASE {database.name}")
+    database.administer(f"ALTER DATABASE {database.name} SET log_statement = 'all'")
+    yield database
+    database.close()
+    database.administer(f"DROP DATABASE {database.name} WITH (FORCE)")
+
+
 @pytest.fixture(scope="session")
 def app(stores: Stores) -> Iterator[Server]:
     """The three functions as one app, shared by all tests: use keys of your own."""
@@ -133,11 +146,14 @@ def call(app: Server) -> Iterator[Caller]:
 
 @pytest.fixture
 def serve(stores: Stores, request: pytest.FixtureRequest) -> Iterator[Callable[..., Server]]:
-    """`serve("read", KVCAST_L1_MAX_BYTES="0")` starts a function of its own and stops it after the test."""
+    """`serve("read", KVCAST_L1_MAX_BYTES="0")` starts a function of its own and stops it after the test.
+
+    awaited: the path that must answer 200 first.
+    """
     servers: list[Server] = []
 
-    def start(name: str = "local", **environment: str) -> Server:
-        server = Server(stores, name, environment)
+    def start(name: str = "local", *, awaited: str = "/healthz/ready", **environment: str) -> Server:
+        server = Server(stores, name, environment, awaited)
         servers.append(server)
         server.start()
         return server

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -15,8 +17,25 @@ from kvcast.embedded import FUNCTIONS_ROLE, Stores
 from kvcast.messages import Change, Write
 from kvcast.storage import reads
 from kvcast.storage.pool import Pool, Session, connect
-from kvcast.storage.schema import migrate
+from kvcast.storage.schema import migrate, usable_epoch
 from kvcast.storage.writes import Statements, commit_all
+
+
+@contextmanager
+def guarded_role(stores: Stores) -> Iterator[str]:
+    """The name of a role, which is still to be made, that PostgreSQL lets in with its password only."""
+    role = f"role_{uuid.uuid4().hex[:12]}"
+    connection = connect(stores.migration_url, statement_timeout_seconds=30)
+    try:
+        path = Path(connection.run("SHOW hba_file")[0][0])
+        before = path.read_text()
+        path.write_text(f"local all {role} scram-sha-256\n{before}")
+        connection.run("SELECT pg_reload_conf()")
+        yield role
+        path.write_text(before)
+        connection.run("SELECT pg_reload_conf()")
+    finally:
+        connection.close()
 
 
 class Database:
@@ -24,49 +43,47 @@ class Database:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self._name = f"test_{uuid.uuid4().hex[:12]}"
-        self.database_url = stores.database_url.replace("/kvcast?", f"/{self._name}?")
-        self.owner_url = stores.migration_url.replace("/kvcast?", f"/{self._name}?")
+        self.name = f"test_{uuid.uuid4().hex[:12]}"
+        self.database_url = stores.database_url.replace("/kvcast?", f"/{self.name}?")
+        self.owner_url = stores.migration_url.replace("/kvcast?", f"/{self.name}?")
         self.redis_url = stores.redis_url
         self.redis: redis.Redis = open_redis(stores.redis_url)
         self.statements = Statements(history=True)
         self._closing: list[Pool | Session] = []
 
     def __enter__(self) -> Self:
-        self._administer(f"CREATE DATABASE {self._name}")
+        self.administer(f"CREATE DATABASE {self.name}")
         migrate(self.owner_url, functions_role=FUNCTIONS_ROLE)
         self.own = self.pool()
-        self.epoch = reads.epoch(self.own)
+        self.epoch = usable_epoch(self.own)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close()
+        self.close()
         self.redis.close()
-        self._administer(f"DROP DATABASE {self._name} WITH (FORCE)")
+        self.administer(f"DROP DATABASE {self.name} WITH (FORCE)")
 
     def reset(self) -> None:
         """Empty it, and make its world in Redis another one: ten times faster than a new database."""
-        self._close()
+        self.close()
         self.as_owner(
             "DELETE FROM kv", "DELETE FROM tick", "DELETE FROM idempotency", "DELETE FROM audit",
             "UPDATE meta SET value = replace(gen_random_uuid()::text, '-', '') WHERE name = 'epoch'",
         )
         self.own = self.pool()
-        self.epoch = reads.epoch(self.own)
+        self.epoch = usable_epoch(self.own)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Its pools and sessions."""
         closing, self._closing = self._closing, []
         for one in closing:
             one.close()
 
-    def _administer(self, statement: str) -> None:
-        connection = connect(self._stores.migration_url, statement_timeout_seconds=30)
-        try:
-            connection.run(statement)
-        finally:
-            connection.close()
+    def administer(self, statement: str) -> None:
+        """Outside of it, as what makes and drops it must be."""
+        _run(self._stores.migration_url, statement)
 
     def environment(self) -> dict[str, str]:
         return {"DATABASE_URL": self.database_url, "REDIS_URL": self.redis_url}
@@ -90,15 +107,16 @@ class Database:
         return commit_all(self.own, self.statements, writes)
 
     def as_owner(self, *statements: str) -> None:
-        connection = connect(self.owner_url, statement_timeout_seconds=30)
-        try:
-            for statement in statements:
-                connection.run(statement)
-        finally:
-            connection.close()
+        _run(self.owner_url, *statements)
 
     def row(self, key: str) -> Change | None:
         return reads.latest(self.own, [key]).get(key)
 
     def ticks(self, key: str) -> Sequence[Change]:
         return reads.ticks_after(self.own, key, 0, 1_000_000)
+
+
+def _run(url: str, *statements: str) -> None:
+    with closing(connect(url, statement_timeout_seconds=30)) as connection:
+        for statement in statements:
+            connection.run(statement)

@@ -281,11 +281,6 @@ def test_doctor_names_what_to_mend(kvcast: Shell) -> None:
     assert "fail  server" in kvcast("doctor", "--url", "http://127.0.0.1:1").stdout
 
 
-def test_migrate_needs_a_database_and_may_be_repeated(stranger: Shell, stores: Any) -> None:
-    assert stranger("migrate").returncode == 2
-    assert stranger("migrate", KVCAST_MIGRATION_URL=stores.migration_url).returncode == 0
-
-
 def test_a_setting_given_to_up_is_checked_like_the_environment(stranger: Shell) -> None:
     refused = stranger("up", "--port", "many")
     assert refused.returncode == 2
@@ -294,7 +289,7 @@ def test_a_setting_given_to_up_is_checked_like_the_environment(stranger: Shell) 
 
 @pytest.mark.parametrize(
     "command",
-    ["up", "set", "get", "del", "keys", "watch", "feed", "status", "doctor", "login", "token", "migrate"],
+    ["up", "set", "get", "del", "keys", "watch", "feed", "status", "doctor", "login", "token", "migrate", "serve"],
 )
 def test_every_command_explains_itself(stranger: Shell, command: str) -> None:
     shown = stranger(command, "--help")

@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 class Relay:
-    """on_new_epoch: a backup was restored, so revs no longer compare."""
+    """on_new_epoch: a backup was restored, so revs no longer compare. Raises what reading from `pool` raises."""
 
     def __init__(
         self, hub: Hub, pool: Pool, cache: Cache, settings: Settings, on_new_epoch: Callable[[], object]
@@ -47,13 +47,12 @@ class Relay:
         self._owed: sweeps.Position | None = None  # since when Redis may lack changes
         self._past: deque[tuple[float, sweeps.Position]] = deque()
         self._subscribed = False
-        self._taken_over = False
+        self._doubted = False  # it may lack, or have gone back behind, what was heard of it
         self._sweeping = Lock()
         self._ended = Event()
-        position = with_retries(sweeps.position, attempts=100, most_seconds=30, only_if=may_repeat_reading)(pool)
-        self._position = sweeps.earlier(position, LOOK_BACK_TRANSACTIONS)
+        self._position = sweeps.earlier(sweeps.position(pool), LOOK_BACK_TRANSACTIONS)
         self._subscription = Subscription(
-            settings.redis_url, cache.channel, on_record=self.heard, on_up=self._resync_soon, on_down=lambda: None
+            settings.redis_url, cache.channel, on_record=self.heard, on_up=self._resync_soon, on_down=self._doubt_redis
         )
 
     def start(self) -> None:
@@ -89,8 +88,12 @@ class Relay:
         complete = self._hub.filled(key, ticks)
         GAPS.labels("filled" if complete else "told").inc()
 
+    def _doubt_redis(self) -> None:
+        # At the break as well as after it: `_past` moves on while Redis is away, which may be for long.
+        self._doubted = True
+
     def _resync_soon(self) -> None:
-        self._taken_over = self._subscribed
+        self._doubted = self._doubted or self._subscribed
         self._subscribed = True
         if self._settings.cured("resync"):
             start_loop("resync", self._resync)
@@ -146,8 +149,8 @@ class Relay:
         self._past.append((now, self._position))
         while len(self._past) > 1 and self._past[1][0] <= now - LAG_SECONDS:
             self._past.popleft()
-        if self._taken_over:
-            self._taken_over = False
+        if self._doubted:
+            self._doubted = False
             self._heard.clear()
             self._owe(self._past[0][1])
 

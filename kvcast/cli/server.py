@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import Any
+import signal
+import sys
+from types import FrameType
+from typing import Any, NoReturn
 
-from kvcast.cli.output import line
-from kvcast.errors import SettingsError
+from kvcast.cli.output import line, note
+from kvcast.errors import KvcastError, SettingsError
 
 _FLAGS = {
     "port": "PORT", "host": "HOST", "data": "KVCAST_DATA", "admin_token": "KVCAST_ADMIN_TOKEN",
@@ -34,9 +37,12 @@ def register(commands: Any) -> None:
 
     parser = commands.add_parser(
         "migrate", formatter_class=described, help="make or update the schema",
-        description="Bring the database of KVCAST_MIGRATION_URL, else DATABASE_URL, to the schema of this release.",
+        description="Bring the database of KVCAST_MIGRATION_URL, else DATABASE_URL, to the schema of this release.\n"
+        "Where both are set, the role of DATABASE_URL is made or gets its password, and may read and write rows.",
+        epilog="examples:\n  kvcast migrate\n  kvcast migrate --wait    # as an init container",
     )
     parser.add_argument("--functions-role", metavar="ROLE", help="the functions' role: gets to read and write rows")
+    parser.add_argument("--wait", action="store_true", help="go on trying while the database cannot be used")
     parser.set_defaults(run=run_migrate)
 
 
@@ -51,12 +57,31 @@ def run_up(arguments: argparse.Namespace) -> int:
 
 def run_migrate(arguments: argparse.Namespace) -> int:
     from kvcast.config import Settings
+    from kvcast.retries import persistently
     from kvcast.storage.schema import migrate
 
     settings = Settings.from_environment()
+    setting = "KVCAST_MIGRATION_URL" if settings.migration_url else "DATABASE_URL"
     url = settings.migration_url or settings.database_url
     if not url:
         raise SettingsError("No database is named; set KVCAST_MIGRATION_URL or DATABASE_URL.")
-    migrate(url, functions_role=arguments.functions_role)
+    signal.signal(signal.SIGTERM, _end)
+
+    def once() -> None:
+        migrate(url, arguments.functions_role, functions_url=settings.database_url, setting=setting, say=note)
+
+    def waits(error: KvcastError, new: bool) -> None:
+        if new:
+            note(f"Waiting: {error.message}")
+
+    if arguments.wait:
+        persistently(once, waits)
+    else:
+        once()
     line("The schema is up to date.")
     return 0
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    """The first process of a container is not ended by a signal that it does not handle."""
+    sys.exit(128 + number)

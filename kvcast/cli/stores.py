@@ -68,7 +68,7 @@ def _postgres(url: str, clocks: dict[str, float]) -> Finding:
             clocks["database"] = float(now) - (asked + time.time()) / 2
             took = (time.monotonic() - began) * 1000
     except KvcastError as error:
-        return Finding("fail", "database", f"{error.message} Check DATABASE_URL and that PostgreSQL runs.")
+        return Finding("fail", "database", error.message)
     except DatabaseError as error:
         return Finding("fail", "database", f"PostgreSQL refused a statement: {error}. Check the rights of the role.")
     if table is None:

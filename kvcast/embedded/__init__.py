@@ -16,13 +16,13 @@ __all__ = ["FUNCTIONS_ROLE", "Postgres", "ServerFailed", "Stores", "Valkey"]
 
 
 class Stores:
-    """Both stores on one data folder, and the lock on it."""
+    """Both stores on one data folder, `folder`, and the lock on it."""
 
     def __init__(self, data_folder: Path) -> None:
-        self._data_folder = make_private(data_folder)
+        self.folder = make_private(data_folder)
         self._stack = ExitStack()
-        self.postgres = Postgres(self._data_folder)
-        self.redis = Valkey(self._data_folder)
+        self.postgres = Postgres(self.folder)
+        self.redis = Valkey(self.folder)
 
     @classmethod
     def start(cls, data_folder: Path) -> Stores:
@@ -50,7 +50,7 @@ class Stores:
         self._stack.close()
 
     def __enter__(self) -> Stores:
-        self._stack.enter_context(FolderLock(self._data_folder))
+        self._stack.enter_context(FolderLock(self.folder))
         try:
             self.postgres.start()
             self.redis.start()

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import http.client
 import os
 import signal
-import socket
-import sys
-import sysconfig
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from importlib.util import find_spec
 from pathlib import Path
 
 from kvcast.config import Settings
 from kvcast.embedded.folder import make_private
-from kvcast.embedded.process import Process, ServerFailed, never
+from kvcast.embedded.process import Process, never
+from kvcast.serving import bound_socket, gunicorn_command, importable
 
 START_SECONDS = 60.0
 PROBE_SECONDS = 5.0
@@ -27,14 +23,17 @@ class Functions:
     """`app` (such as `functions.write:create_app()`) on settings.host and settings.port; port 0 takes a free one.
 
     home: a folder of its own. log: None for the terminal. log_level: gunicorn's, where it is not settings'.
+    awaited: the path whose 200 ends `start`.
     `start` after `stop` or `kill` takes the same port again.
     """
 
     def __init__(
-        self, app: str, settings: Settings, home: Path, *, log: Path | None = None, log_level: str | None = None
+        self, app: str, settings: Settings, home: Path, *, log: Path | None = None, log_level: str | None = None,
+        awaited: str = "/healthz/ready",
     ) -> None:
         self._app = app
         self._settings = settings
+        self._awaited = awaited
         self._options = [] if log_level is None else ["--log-level", log_level]
         self._host = settings.host
         self.port = settings.port
@@ -64,16 +63,13 @@ class Functions:
         return self._process.tail()
 
     def start(self) -> None:
-        """Returns when it is ready. Raises ServerFailed."""
+        """Returns when it is ready. Raises ServerFailed, SettingsError."""
         self._process.end_leftovers()
         with bound_socket(self._host, self.port) as listener:
             self.port = listener.getsockname()[1]
-            command = [
-                sys.executable, "-m", "gunicorn", "-c", gunicorn_conf(), "--bind", f"fd://{listener.fileno()}",
-                *self._options, self._app,
-            ]
             self._process.start(
-                command, environment=child_environment(self._settings), pass_fds=[listener.fileno()]
+                gunicorn_command(self._app, [listener], self._options),
+                environment=child_environment(self._settings), pass_fds=[listener.fileno()],
             )
         self._process.wait_ready(self._ready, START_SECONDS)
 
@@ -89,7 +85,7 @@ class Functions:
     def _ready(self) -> bool:
         connection = http.client.HTTPConnection(self._reached(), self.port, timeout=PROBE_SECONDS)
         try:
-            connection.request("GET", "/healthz/ready", headers={"Connection": "close"})
+            connection.request("GET", self._awaited, headers={"Connection": "close"})
             return connection.getresponse().status == 200
         except (OSError, http.client.HTTPException):
             return False
@@ -101,48 +97,8 @@ def bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def bound_socket(host: str, port: int) -> socket.socket:
-    """A bound socket that does not listen yet, so that nobody can take the port between our look and the start.
-
-    Raises ServerFailed, naming the mend.
-    """
-    where = f"Port {port} on {host or 'every address'}"
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except socket.gaierror as error:
-        raise ServerFailed(f"HOST={host} is no address of this machine ({error.strerror}); try 127.0.0.1.") from None
-    listener = socket.socket(family, kind)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(address)
-    except OSError as error:
-        listener.close()
-        if isinstance(error, PermissionError):
-            mend = f"may not be used by this user; choose one above 1023, such as PORT={port + 8000}."
-        elif error.errno == errno.EADDRINUSE:
-            mend = f"is taken by another program; choose another one, such as PORT={port % 65_535 + 1}."
-        else:
-            mend = f"cannot be used ({error.strerror}); set HOST to an address of this machine, such as 127.0.0.1."
-        raise ServerFailed(f"{where} {mend}") from None
-    return listener
-
-
-def gunicorn_conf() -> str:
-    spec = find_spec("functions")
-    if spec is None or not spec.submodule_search_locations:
-        raise ServerFailed("The package `functions` is missing; install kvcast anew.")
-    return str(Path(spec.submodule_search_locations[0]) / "gunicorn_conf.py")
-
-
 def child_environment(settings: Settings) -> Mapping[str, str]:
     """Ours, but for the settings, which are exactly `settings`."""
     names = {spec.metadata["name"] for spec in fields(Settings)}
-    environment = {
-        name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in names
-    } | settings.environment()
-    root = Path(__file__).parent.parent.parent
-    if root != Path(sysconfig.get_path("purelib")):  # a checkout, which need not be installed
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
-    return environment
+    inherited = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in names}
+    return {**inherited, **importable(), **settings.environment()}

@@ -25,6 +25,7 @@ from kvcast.errors import InternalError, InvalidValue, KvcastError, OutcomeUnkno
 STATEMENT_TIMEOUT_SECONDS = 2.0
 SOCKET_TIMEOUT_SECONDS = 3.0
 IDLE_IN_TRANSACTION_SECONDS = 5.0
+REFUSED_LOGIN = "28P01"
 _NOT_APPLIED = ("08", "40", "53", "55", "57", "58", "25006")  # SQLSTATE classes that pass by themselves
 _CONNECTION_ENDED = ("57P01", "57P02", "57P03")
 
@@ -43,7 +44,12 @@ def connect_arguments(url: str) -> dict[str, Any]:
     if unknown:
         raise SettingsError(f"DATABASE_URL: unknown parameter {min(unknown)!r}; use host, port, sslmode, sslrootcert.")
     host = query.get("host") or parts.hostname or "localhost"
-    port = int(query.get("port") or parts.port or 5432)
+    try:
+        port = int(query.get("port") or parts.port or 5432)
+    except ValueError:  # its text may be a piece of the password
+        raise SettingsError(
+            "DATABASE_URL: the port is no number; percent-encode what is special in the password, such as / as %2F."
+        ) from None
     arguments: dict[str, Any] = {
         "user": unquote(parts.username or "postgres"),
         "password": unquote(parts.password) if parts.password else None,
@@ -70,11 +76,14 @@ def _ssl_context(query: dict[str, str]) -> ssl.SSLContext | None:
     return context
 
 
-def connect(url: str, *, statement_timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS) -> Connection:
-    """Open one connection with its time limits set. Raises StorageUnavailable."""
+def connect(
+    url: str, *, statement_timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS, setting: str = "DATABASE_URL"
+) -> Connection:
+    """Open one connection with its time limits set. setting: where `url` is from. Raises StorageUnavailable."""
+    arguments = connect_arguments(url)
     try:
         return Connection(
-            **connect_arguments(url),
+            **arguments,
             timeout=statement_timeout_seconds + SOCKET_TIMEOUT_SECONDS - STATEMENT_TIMEOUT_SECONDS,
             startup_params={
                 "search_path": "kvcast",
@@ -82,10 +91,33 @@ def connect(url: str, *, statement_timeout_seconds: float = STATEMENT_TIMEOUT_SE
                 "idle_in_transaction_session_timeout": str(int(IDLE_IN_TRANSACTION_SECONDS * 1000)),
             },
         )
-    except SettingsError:
-        raise
     except Exception as error:
-        raise StorageUnavailable(f"PostgreSQL cannot be reached ({_reason(error)}); try again.") from error
+        told = _told(error)
+        raise StorageUnavailable(_no_connection(told, arguments, setting)) from told
+
+
+def _told(error: BaseException) -> BaseException:
+    """What the server said: pg8000 hides it when saying goodbye to a server that has hung up fails on top of it."""
+    link: BaseException | None = error
+    while link is not None and not isinstance(link, DatabaseError):
+        link = link.__context__
+    return link or error
+
+
+def _no_connection(error: BaseException, arguments: dict[str, Any], setting: str) -> str:
+    state = sqlstate(error)
+    role, database = arguments["user"], arguments["database"] or arguments["user"]
+    if state == REFUSED_LOGIN:
+        return f"PostgreSQL refuses the password of role {role} ({state}); correct {setting}."
+    if state == "28000":
+        return f"PostgreSQL does not let role {role} in ({_reason(error)}); correct {setting}, or allow it there."
+    if state == "3D000":
+        return f"PostgreSQL has no database {database} ({state}); create it, or correct {setting}."
+    if state:
+        return f"PostgreSQL takes no connection now ({_reason(error)}); try again."
+    where = arguments.get("unix_sock") or f"{arguments['host']}:{arguments['port']}"
+    reason = _reason(error.__cause__ or error)
+    return f"PostgreSQL at {where} cannot be reached ({reason}); see that it runs and that {setting} is right."
 
 
 class Session:
@@ -218,8 +250,9 @@ class Pool:
             session.close()
 
 
-def sqlstate(error: DatabaseError) -> str:
-    details = error.args[0] if error.args else {}
+def sqlstate(error: BaseException | None) -> str:
+    """The SQLSTATE that the server gave; empty where it gave none."""
+    details = error.args[0] if isinstance(error, DatabaseError) and error.args else {}
     return str(details.get("C", "")) if isinstance(details, dict) else ""
 
 

@@ -79,11 +79,6 @@ def count_keys(pool: Pool) -> int:
     return int(pool.run("SELECT count(*) FROM kv WHERE NOT deleted")[0][0])
 
 
-def epoch(pool: Pool) -> str:
-    """What revs are comparable within; changes when a backup is restored."""
-    return str(pool.run("SELECT value FROM meta WHERE name = 'epoch'")[0][0])
-
-
 def last_rev(pool: Pool) -> int:
     """A rev that every change committed so far is at or below."""
     return int(pool.run("SELECT last_value FROM rev")[0][0])

@@ -2,41 +2,94 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from importlib import resources
 
-from pg8000.exceptions import DatabaseError
+from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import Connection, identifier
 
-from kvcast.errors import SettingsError
-from kvcast.storage.pool import connect, translated
+from kvcast.errors import InternalError, OutcomeUnknown, SettingsError, StorageUnavailable
+from kvcast.storage.pool import Pool, connect, sqlstate, translated
+from kvcast.storage.roles import admit, role_of
 
 VERSION = 1
+_MISSING_TABLE, _MISSING_RIGHT = "42P01", "42501"
+LOCK_POLL_SECONDS = 0.1
 _LOCK = 0x6B766361  # "kvca"; any number that nobody else uses
 
 
-def migrate(url: str, functions_role: str | None = None) -> None:
-    """Bring the database at `url` to the schema of this release; nothing to do is fine.
+def migrate(
+    url: str, functions_role: str | None = None, *, functions_url: str = "", setting: str = "KVCAST_MIGRATION_URL",
+    say: Callable[[str], object] = lambda _text: None,
+) -> None:
+    """Bring the database at `url` to the schema of this release; nothing to do is fine, and so are several at once.
 
-    functions_role: the role of the functions, which gets DML and no more; None when the owner serves.
-    Raises StorageUnavailable, or SettingsError when the schema is newer than this release.
+    functions_role: a role that gets DML and no more. functions_url: as the functions connect; where that is another
+    role than ours it is made, or gets its password, and DML. setting: where `url` is from. say: gets a sentence about
+    what is waited for. Raises StorageUnavailable or OutcomeUnknown, or SettingsError when the schema is newer or a
+    right is missing.
     """
-    connection = connect(url, statement_timeout_seconds=60)
+    roles = {functions_role} if functions_role else set()
+    connection = connect(url, statement_timeout_seconds=60, setting=setting)
     try:
         connection.run("SET timezone TO 'UTC'")
-        connection.run(f"SELECT pg_advisory_lock({_LOCK})")
+        _lock(connection, say)
         held = _held_version(connection)
         if held > VERSION:
             raise SettingsError(
                 f"The database has schema version {held}, this kvcast knows {VERSION}; run a newer kvcast."
             )
+        if functions_url and role_of(functions_url) != role_of(url):
+            admit(connection, functions_url)
+            roles.add(role_of(functions_url))
+        connection.run("BEGIN")  # one transaction, so that no function sees tables that it may not read yet
         if held < VERSION:
             _create(connection)
-        if functions_role:
-            _grant(connection, functions_role)
+        for role in roles:
+            _grant(connection, role)
+        connection.run("COMMIT")
     except DatabaseError as error:
         raise translated(error) from error
+    except (InterfaceError, OSError) as error:
+        raise OutcomeUnknown("The connection to PostgreSQL broke in mid migration; run it again.") from error
     finally:
-        connection.close()
+        with suppress(InterfaceError, OSError):
+            connection.close()
+
+
+def _lock(connection: Connection, say: Callable[[str], object]) -> None:
+    """Until `connection` is closed. Asked for again and again: a single wait would end at the time limit."""
+    said = False
+    while not connection.run(f"SELECT pg_try_advisory_lock({_LOCK})")[0][0]:
+        if not said:
+            said = True
+            say("Another migration is running; waiting for its end.")
+        time.sleep(LOCK_POLL_SECONDS)
+
+
+def usable_epoch(pool: Pool) -> str:
+    """What revs are comparable within; changes when a backup is restored.
+
+    Raises StorageUnavailable, with a sentence for the operator, also when this release cannot use the schema.
+    """
+    try:
+        held = dict(pool.run("SELECT name, value FROM kvcast.meta WHERE name IN ('schema', 'epoch')"))
+    except InternalError as error:
+        state = sqlstate(error.__cause__)
+        if state == _MISSING_TABLE:
+            raise StorageUnavailable("The schema is missing; run kvcast migrate.") from error
+        if state == _MISSING_RIGHT:
+            raise StorageUnavailable(
+                "The role of DATABASE_URL may not read the schema; run kvcast migrate with it and KVCAST_MIGRATION_URL."
+            ) from error
+        raise
+    version = int(held["schema"])
+    if version != VERSION:
+        mend = "run kvcast migrate" if version < VERSION else "run a newer kvcast"
+        raise StorageUnavailable(f"The schema has version {version}, this kvcast needs {VERSION}; {mend}.")
+    return str(held["epoch"])
 
 
 def _held_version(connection: Connection) -> int:
@@ -48,14 +101,8 @@ def _held_version(connection: Connection) -> int:
 
 def _create(connection: Connection) -> None:
     script = resources.files("kvcast.storage").joinpath("schema.sql").read_text(encoding="utf-8")
-    connection.run("BEGIN")
-    try:
-        connection.run(script)
-        connection.run(f"INSERT INTO kvcast.meta VALUES ('schema', '{VERSION}')")
-    except BaseException:
-        connection.run("ROLLBACK")
-        raise
-    connection.run("COMMIT")
+    connection.run(script)
+    connection.run(f"INSERT INTO kvcast.meta VALUES ('schema', '{VERSION}')")
 
 
 def _grant(connection: Connection, role: str) -> None:

@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 NOSNIFF = ("X-Content-Type-Options", "nosniff")
 JSON = ("Content-Type", "application/json")
+NOTHING_HERE = NotFound("There is nothing at this address; GET /docs lists what there is.")
 
 
 class Answer(msgspec.Struct):
@@ -77,7 +78,7 @@ def from_http_exception(error: HTTPException) -> KvcastError:
     """What Flask refuses by itself, in our words."""
     allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
     known: dict[int, KvcastError] = {
-        404: NotFound("There is nothing at this address; GET /docs lists what there is."),
+        404: NOTHING_HERE,
         405: MethodNotAllowed(f"This address takes only {allowed or 'other methods'}; use one of them."),
         413: PayloadTooLarge("The body is too large; send less at a time."),
         415: UnsupportedMediaType("Send the body as application/json."),

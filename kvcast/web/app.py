@@ -12,11 +12,11 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from kvcast.config import Settings
 from kvcast.errors import KvcastError
-from kvcast.metrics import exposition
 from kvcast.tokens import Keyring, Scope, Token, require
-from kvcast.web.answers import Answer, Endpoint, Environ, error_answer, from_http_exception, unforeseen
+from kvcast.web.answers import Endpoint, Environ, error_answer, from_http_exception, unforeseen
 from kvcast.web.cors import Cors
 from kvcast.web.fastpath import FastPath
+from kvcast.web.gate import Gate, metrics
 from kvcast.web.health import Health
 from kvcast.web.limiting import Limit, from_exceeded, install_limiter
 from kvcast.web.observing import Observer, set_up_logging
@@ -35,7 +35,7 @@ class FunctionApp(Flask):
         self.observer = Observer(name, access_log=bool(settings.access_log))
         self.rate_limiter = install_limiter(self, redis_url=settings.redis_url if shared_limits else "")
         self.url_map.merge_slashes = False  # `//` in an address is an error of the client, not a redirect
-        self._fast = FastPath(self.wsgi_app, self.observer)
+        self._fast = FastPath(Gate(self.wsgi_app, self.health, settings.management_port), self.observer)
         self.wsgi_app = self._fast  # type: ignore[method-assign]
         if settings.allowed_origins:
             self.wsgi_app = Cors(self._fast, settings.allowed_origins)  # type: ignore[method-assign]
@@ -47,7 +47,7 @@ class FunctionApp(Flask):
         self._install_observing()
         self.endpoint_route("GET", "/healthz/live", self.health.live)
         self.endpoint_route("GET", "/healthz/ready", self.health.ready)
-        self.endpoint_route("GET", "/metrics", _metrics)
+        self.endpoint_route("GET", "/metrics", metrics)
 
     def limit(self, scope: str, rate: str) -> Limit:
         return Limit(self.rate_limiter, self.keyring, scope, rate)
@@ -102,7 +102,3 @@ class FunctionApp(Flask):
             seconds = time.perf_counter() - g.get("started", time.perf_counter())
             self.observer.done(request.environ, route, response.status_code, seconds)
             return response
-
-
-def _metrics(_environ: Environ) -> Answer:
-    return Answer(200, [("Content-Type", "text/plain; version=0.0.4; charset=utf-8")], exposition())

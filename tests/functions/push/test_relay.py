@@ -3,11 +3,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from kvcast.messages import encode_record
+import pytest
+
+from kvcast.bus.cache import Cache
+from kvcast.bus.connection import open_redis
+from kvcast.config import Settings
+from kvcast.messages import Write, encode_record
 from tests.conftest import Server
 from tests.databases import Database
 from tests.functions.push.changing import change
 from tests.functions.push.raw import WebSocket
+from tests.polling import eventually
+
+from functions.push import relay as relays
+from functions.push.hub import Hub
+from functions.push.relay import Relay
 
 VIEWERS = 200
 MESSAGES = 45_000
@@ -34,3 +44,31 @@ def test_viewers_are_served_while_more_arrives_than_can_be_handled(
     for viewer in [*viewers, lively]:
         viewer.close()
     assert delay < 1.0
+
+
+def test_a_redis_that_was_away_for_long_and_comes_back_older_is_brought_up(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It wrote its file a moment before it broke, and the next values of its keys came in that moment."""
+    monkeypatch.setattr(relays, "LAG_SECONDS", 0.1)
+    cache = database.cache()
+    settings = Settings(redis_url=database.redis_url)
+    relay = Relay(Hub(database.epoch), database.pool(), cache, settings, on_new_epoch=lambda: None)
+    database.commit(Write("away", "1"))
+    relay.sweep()
+    [saved] = cache.get(["away"])
+    assert saved is not None
+    [newer] = database.commit(Write("away", "2"))
+    relay.sweep()
+    relay._subscription._on_up()
+    relay._subscription._on_down()
+    relay._cache = Cache(open_redis("redis://127.0.0.1:1"), database.epoch, ttl_seconds=60, window=0)
+    away_since = time.monotonic()
+    eventually(lambda: relay.sweep() == 0 and time.monotonic() > away_since + 5 * relays.LAG_SECONDS)
+    database.cache(guard=False).fill([saved])
+    relay._cache = cache
+    relay._subscription._on_up()
+    relay.sweep()
+    [held] = cache.get(["away"])
+    assert held is not None
+    assert held.rev == newer.rev
