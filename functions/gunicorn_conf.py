@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -58,8 +59,13 @@ limit_request_fields = 64
 limit_request_field_size = 8190
 
 
+def post_fork(server: Any, worker: Any) -> None:
+    """Told to stop before it listens to signals, a worker ends; the handler that it inherits would do nothing."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def post_worker_init(worker: Any) -> None:
-    gevent.spawn(worker.drain_when_told)
+    gevent.spawn(worker.drain_when_told, settings.drain_seconds)
 
 
 def child_exit(server: Any, worker: Any) -> None:

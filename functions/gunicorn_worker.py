@@ -1,12 +1,20 @@
-"""gunicorn's gevent worker, which ends idle connections as well when it is told to stop.
+"""gunicorn's gevent worker, told to stop: nobody's request is lost, and nobody's idle connection is waited for.
 
-The original waits `graceful_timeout` seconds for every keep-alive connection that a browser or a proxy
-holds open, and gives a client that has sent nothing yet as long as one that has proved itself.
+The original stops listening within a second, though proxies go on sending for a moment, and waits `graceful_timeout`
+seconds for every keep-alive connection that a browser or a proxy holds open. It also gives a client that has sent
+nothing yet as long as one that has proved itself.
+
+Here it goes on listening for a while, answers the next request of each connection with `Connection: close`, and then
+ends what is idle. It stops receiving in place of closing: a request that is already here is still read and answered,
+where a close would reset it, and a proxy repeats no POST.
 """
 
 from __future__ import annotations
 
-from types import TracebackType
+import signal
+import socket
+from contextlib import suppress
+from types import FrameType, TracebackType
 from typing import Any
 
 import gevent
@@ -18,16 +26,17 @@ from kvcast import draining
 
 POLL_SECONDS = 0.1
 FIRST_REQUEST_SECONDS = 10  # from connecting to the end of the first request's header
-SETTLED_SECONDS = 0.5  # what is younger may be a request that is just arriving
+LISTENING_SECONDS = 3.0  # after the order to stop; at most a quarter of the drain
+SETTLED_SECONDS = 1.0  # idle for so long, it is not in use; at most a quarter of the drain
 
 
 class Waiting:
-    """A connection between two requests: entered in `among`, ended without a word after `seconds`."""
+    """`client`, a connection, between two requests: entered in `among`, ended without a word after `seconds`."""
 
-    def __init__(self, seconds: float, among: set[Waiting]) -> None:
+    def __init__(self, client: socket.socket, seconds: float, among: set[Waiting]) -> None:
+        self._client = client
         self._among = among
         self._timeout = gevent.Timeout(seconds, False)  # type: ignore[arg-type]  # False: silent
-        self._greenlet = gevent.getcurrent()
         self._began = gevent.get_hub().loop.now()
 
     def __enter__(self) -> None:
@@ -41,19 +50,37 @@ class Waiting:
         self._timeout.close()
         return error is self._timeout
 
-    def settled(self) -> bool:
-        return bool(gevent.get_hub().loop.now() - self._began >= SETTLED_SECONDS)
+    def idle_seconds(self) -> float:
+        return float(gevent.get_hub().loop.now() - self._began)
 
     def end(self) -> None:
-        gevent.kill(self._greenlet, self._timeout)
+        """What has arrived is read before the end is."""
+        with suppress(OSError):  # the client has gone
+            self._client.shutdown(socket.SHUT_RD)
 
 
 class Worker(GeventWorker):  # type: ignore[misc]
     """`drain_when_told` is started by functions/gunicorn_conf.py."""
 
+    alive: bool
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._waiting: set[Waiting] = set()
+        self._told = False
+
+    def handle_exit(self, sig: signal.Signals, frame: FrameType | None) -> None:
+        self._told = True
+
+    def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
+        greenlet: Any = gevent.getcurrent()
+        greenlet.client = client
+        super().handle(listener, client, addr)
+
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
+        if draining.draining():
+            req.force_close()
+        super().handle_request(listener_name, req, sock, addr)
 
     def timeout_ctx(self) -> Waiting:
         """What gunicorn puts around the wait for, and the reading of, each request's header."""
@@ -61,7 +88,8 @@ class Worker(GeventWorker):  # type: ignore[misc]
         first = not getattr(greenlet, "served", False)
         greenlet.served = True
         keepalive = self.cfg.keepalive
-        return Waiting(min(keepalive, FIRST_REQUEST_SECONDS) if first else keepalive, self._waiting)
+        seconds = min(keepalive, FIRST_REQUEST_SECONDS) if first else keepalive
+        return Waiting(greenlet.client, seconds, self._waiting)
 
     def handle_error(self, req: Any, client: Any, addr: Any, error: BaseException) -> None:
         """Answer what never reached a function as the functions answer; gunicorn would in HTML."""
@@ -87,12 +115,15 @@ class Worker(GeventWorker):  # type: ignore[misc]
         except OSError:
             self.log.debug("The client did not wait for the refusal.")
 
-    def drain_when_told(self) -> None:
-        """Notice the order to stop (gunicorn tells nobody), begin the drain, end what is idle."""
-        while self.alive:
+    def drain_when_told(self, drain_seconds: float) -> None:
+        """Notice the order to stop and begin the drain; later stop listening, and end what is idle."""
+        while self.alive and not self._told:
             gevent.sleep(POLL_SECONDS)
         draining.begin()
+        gevent.sleep(min(LISTENING_SECONDS, drain_seconds / 4))
+        self.alive = False
+        settled_seconds = min(SETTLED_SECONDS, drain_seconds / 4)
         while True:
-            for waiting in [one for one in self._waiting if one.settled()]:
+            for waiting in [one for one in self._waiting if one.idle_seconds() >= settled_seconds]:
                 waiting.end()
             gevent.sleep(POLL_SECONDS)
