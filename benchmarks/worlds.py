@@ -14,10 +14,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from kvcast.config import Settings
 from kvcast.embedded import FUNCTIONS_ROLE, Stores
-from kvcast.embedded.functions import Functions, bound_socket
+from kvcast.embedded.functions import Functions
 from kvcast.embedded.postgres import DATABASE, OWNER
 from kvcast.embedded.process import Process
 from kvcast.messages import Write
+from kvcast.serving import bound_socket
 from kvcast.storage.pool import Pool, connect
 from kvcast.storage.rows import text_array
 from kvcast.storage.schema import migrate
