@@ -40,13 +40,20 @@ class PlainServer:
         hot: how a request must begin to be looked at here.
         """
         environ = self._environ(client, addr)
+        raw = client._sock  # gevent's recv asks the kernel in vain before it waits, and its sendall asks more than once
         while True:
             with waiting:
-                data: bytes = client.recv(_READ_BYTES)
+                data = _receive(client, raw)
             plain = self._reader.read(data) if data.startswith(hot) and not draining.draining() else None
             if plain is None:
                 return data
-            client.sendall(self._answer(plain, {**environ, **plain.fields}))
+            answer = self._answer(plain, {**environ, **plain.fields})
+            try:
+                sent = raw.send(answer)
+            except BlockingIOError:
+                sent = 0
+            if sent < len(answer):
+                client.sendall(answer[sent:])
 
     def _environ(self, client: Any, addr: Any) -> dict[str, Any]:
         here = client.getsockname()
@@ -74,3 +81,14 @@ class PlainServer:
         if self._date[0] != second:
             self._date = (second, util.http_date(second))
         return self._date[1]
+
+
+def _receive(client: Any, raw: Any) -> bytes:
+    """Wait first: a client that waits for answers has sent nothing yet, and one that does not gives way to others."""
+    while True:
+        client._wait(client._read_event)
+        try:
+            data: bytes = raw.recv(_READ_BYTES)
+            return data
+        except BlockingIOError:
+            continue
