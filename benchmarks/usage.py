@@ -15,8 +15,9 @@ def processes(pid: int) -> list[psutil.Process]:
 
 
 def cpu_seconds(pid: int) -> float:
+    """Of those that have ended meanwhile as well, such as PostgreSQL's for one connection."""
     times = [process.cpu_times() for process in processes(pid)]
-    return sum(one.user + one.system for one in times)
+    return sum(one.user + one.system + one.children_user + one.children_system for one in times)
 
 
 def memory_mib(pid: int) -> float:
