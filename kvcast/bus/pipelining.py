@@ -13,7 +13,7 @@ import hiredis
 import redis
 from redis.exceptions import ResponseError
 
-Command = tuple[str | bytes | int, ...]
+Command = tuple[Any, ...]  # of str, bytes, int or float
 
 
 def run_all(client: redis.Redis, commands: Sequence[Command]) -> list[Any]:
@@ -24,7 +24,7 @@ def run_all(client: redis.Redis, commands: Sequence[Command]) -> list[Any]:
     packed = b"".join([hiredis.pack_command(command) for command in commands])
     connection: Any = client.connection_pool.get_connection()
     try:
-        answers = connection.retry.call_with_retry(
+        answers: list[Any] = connection.retry.call_with_retry(
             lambda: _exchange(connection, packed, len(commands)), lambda error: connection.disconnect()
         )
     except BaseException:
