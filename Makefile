@@ -49,8 +49,8 @@ vendor: ## fetch the browser code of others, for pages and their tests (needs `n
 	python3 scripts/vendor.py
 
 clean: ## remove what was built or installed here, not the data in .kvcast
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find kvcast functions tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) benchmarks/peer-node/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find kvcast functions tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,7 +1,7 @@
 """Answers plain requests straight from the socket, in front of gunicorn's parser and writer.
 
 gunicorn reads a request into objects, sets a timer, and writes head and body apart; for a value that is in memory this
-was four fifths of the time (docs/performance.md). The WSGI app behind is the same one, and so is every byte of the
+was three quarters of the time (docs/performance.md). The WSGI app behind is the same one, and so is every byte of the
 answers: tests/functions/test_plain_connection.py sends the same requests both ways.
 """
 
