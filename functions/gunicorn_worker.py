@@ -29,7 +29,7 @@ from functions.waiting import Waiting, end_idle
 
 POLL_SECONDS = 0.1
 FIRST_REQUEST_SECONDS = 10  # from connecting to the end of the first request's header
-LISTENING_SECONDS = 3.0  # after the order to stop; at most a quarter of the drain
+LISTENING_SECONDS = 5.0  # after the order to stop, until readiness was seen to be gone; at most a quarter of the drain
 SETTLED_SECONDS = 1.0  # idle for so long, it is not in use; at most a quarter of the drain
 
 
@@ -114,11 +114,13 @@ class Worker(GeventWorker):  # type: ignore[misc]
         end_idle(self._waiting)
 
     def drain_when_told(self, drain_seconds: float) -> None:
-        """Notice the order to stop and begin the drain; later stop listening, and end what is idle."""
+        """Notice the order to stop and turn unready; later hand over, stop listening, and end what is idle."""
         while self.alive and not self._told:
             gevent.sleep(POLL_SECONDS)
         draining.begin()
         gevent.sleep(min(LISTENING_SECONDS, drain_seconds / 4))
+        if draining.hand_over():
+            gevent.sleep(drain_seconds)  # listening still: /metrics tells how far it is
         self.alive = False
         settled_seconds = min(SETTLED_SECONDS, drain_seconds / 4)
         while True:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Literal, Self, overload
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from kvcast.answers import (
     BatchResult,
@@ -33,7 +33,7 @@ from kvcast.answers import (
     decode_ticks,
 )
 from kvcast.errors import KvcastError
-from kvcast.items import Item, encode_item, requests_of
+from kvcast.items import Item, encode_item, portions, requests_of
 from kvcast.keys import parse_key
 from kvcast.transport import Transport
 from kvcast.updates import Notice, Update
@@ -44,6 +44,7 @@ __all__ = [
 ]
 
 MGET_MAX_KEYS = 100
+MGET_MAX_CHARACTERS = 7000  # of the query: servers and proxies take a request line of 8 KiB
 
 Moment = datetime | str | float
 
@@ -109,8 +110,8 @@ class Client:
         """The entries of those `keys` that exist."""
         wanted = list(dict.fromkeys(map(parse_key, keys)))
         found: dict[str, Entry] = {}
-        for start in range(0, len(wanted), MGET_MAX_KEYS):
-            query = [("key", key) for key in wanted[start : start + MGET_MAX_KEYS]]
+        for some in portions(wanted, MGET_MAX_KEYS, MGET_MAX_CHARACTERS, lambda key: len(urlencode({"key": key})) + 1):
+            query = [("key", key) for key in some]
             found.update(decode_mget(self.transport.call("GET", "/mget", query=query)))
         return found
 

@@ -1,4 +1,4 @@
-"""What the Kubernetes API says of our functions: deployments, autoscalers and pods. Only ever lists.
+"""What the Kubernetes API says of our functions: deployments, autoscalers and pods. Changes annotations of pods only.
 
 A part that may not be read is left out and named in `notes`, in a sentence that says what to allow.
 """
@@ -6,6 +6,7 @@ A part that may not be read is left out and named in `notes`, in a sentence that
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,7 +25,11 @@ class NotInCluster(Exception):
     """There is no API to ask; the message is a sentence that says why."""
 
 
-class _Unreachable(Exception):
+class Refused(Exception):
+    """The API did not do what it was asked; the message is a sentence that says what to allow."""
+
+
+class _Unreachable(Refused):
     pass
 
 
@@ -45,7 +50,7 @@ def in_cluster(environment: Mapping[str, str] = os.environ, account: Path = ACCO
     if not (account / "token").is_file():
         raise NotInCluster(
             "This pod has no service account token, so it cannot ask the Kubernetes API; "
-            "give the read function a service account and set automountServiceAccountToken."
+            "give it a service account and set automountServiceAccountToken."
         )
     from kubernetes.client import Configuration
     from kubernetes.config import ConfigException
@@ -69,12 +74,15 @@ class Cluster:
 
         configuration.retries = 0
         api = ApiClient(configuration)
+        if configuration.host.startswith("https"):
+            api.rest_client.pool_manager.connection_pool_kw["ssl_context"] = _tls(configuration)
+        self._core = CoreV1Api(api)
         self.namespace = namespace
         self._timeout_seconds = timeout_seconds
         self._parts: tuple[tuple[_Kind, Callable[..., Any], Callable[[Any], dict[str, Any]]], ...] = (
             (_DEPLOYMENTS, AppsV1Api(api).list_namespaced_deployment, _deployment),
             (_AUTOSCALERS, AutoscalingV2Api(api).list_namespaced_horizontal_pod_autoscaler, _autoscaler),
-            (_PODS, CoreV1Api(api).list_namespaced_pod, _pod),
+            (_PODS, self._core.list_namespaced_pod, _pod),
         )
 
     def functions(self) -> dict[str, Any]:
@@ -96,35 +104,74 @@ class Cluster:
                     function[kind.name].append(describe(item))
         return {"namespace": self.namespace, "notes": notes, "functions": found}
 
-    def _list(self, kind: _Kind, ask: Callable[..., Any]) -> tuple[list[Any], str | None]:
-        from kubernetes.client import ApiException
-        from urllib3.exceptions import HTTPError
+    def annotate(self, pod: str, name: str, value: str) -> None:
+        """Set one annotation of a pod. Raises Refused."""
+        body = {"metadata": {"annotations": {name: value}}}
+        self._answer(
+            _PODS, "patch",
+            lambda: self._core.patch_namespaced_pod(
+                pod, self.namespace, body, _content_type="application/merge-patch+json",
+                _request_timeout=self._timeout_seconds,
+            ),
+        )
 
+    def _list(self, kind: _Kind, ask: Callable[..., Any]) -> tuple[list[Any], str | None]:
         try:
-            answer = ask(
-                self.namespace, label_selector=SELECTOR, limit=_PODS_MOST, _request_timeout=self._timeout_seconds
+            answer = self._answer(
+                kind, "list",
+                lambda: ask(
+                    self.namespace, label_selector=SELECTOR, limit=_PODS_MOST, _request_timeout=self._timeout_seconds
+                ),
             )
-        except ApiException as error:
-            return [], self._refusal(kind, error.status or 0)
-        except (HTTPError, OSError) as error:
-            raise _Unreachable(
-                f"The Kubernetes API did not answer within {self._timeout_seconds:g} s ({type(error).__name__}); "
-                "it is asked again. A NetworkPolicy may keep the read function from reaching it."
-            ) from error
-        except ValueError as error:  # a field that this client's models do not take
-            return [], f"The Kubernetes API answered {kind.name} in a form that is not known here ({error})."
+        except _Unreachable:
+            raise
+        except Refused as refusal:
+            return [], str(refusal)
         more = bool(answer.metadata and answer.metadata.var_continue)
         return answer.items, f"There are over {_PODS_MOST} {kind.name}; the rest is left out." if more else None
 
-    def _refusal(self, kind: _Kind, status: int) -> str:
+    def _answer(self, kind: _Kind, verb: str, ask: Callable[[], Any]) -> Any:
+        """Raises Refused, or _Unreachable where nothing else would be answered either."""
+        from kubernetes.client import ApiException
+        from urllib3.exceptions import HTTPError
+        from urllib3.exceptions import SSLError as TlsFailure
+
+        try:
+            return ask()
+        except ApiException as error:
+            raise Refused(self._refusal(kind, verb, error.status or 0)) from error
+        except (HTTPError, OSError) as error:
+            reason = getattr(error, "reason", None)
+            if isinstance(reason, TlsFailure):
+                raise _Unreachable(f"The Kubernetes API's certificate is refused ({reason}).") from error
+            raise _Unreachable(
+                f"The Kubernetes API did not answer within {self._timeout_seconds:g} s ({type(error).__name__}); "
+                "it is asked again. A NetworkPolicy may keep this pod from reaching it."
+            ) from error
+        except ValueError as error:  # a field that this client's models do not take
+            raise Refused(
+                f"The Kubernetes API answered {kind.name} in a form that is not known here ({error})."
+            ) from error
+
+    def _refusal(self, kind: _Kind, verb: str, status: int) -> str:
         if status == 401:
             return "The Kubernetes API does not know this pod's service account token; restart the pod."
         if status == 403:
             return (
-                f"The service account may not list {kind.name} in namespace {self.namespace}: it needs a Role with "
-                f'apiGroups ["{kind.group}"], resources ["{kind.name}"], verbs ["list"], and a RoleBinding.'
+                f"The service account may not {verb} {kind.name} in namespace {self.namespace}: it needs a Role with "
+                f'apiGroups ["{kind.group}"], resources ["{kind.name}"], verbs ["{verb}"], and a RoleBinding.'
             )
-        return f"The Kubernetes API answered {status} for {kind.name}; it is asked again."
+        return f"The Kubernetes API answered {status} to {verb} {kind.name}; it is asked again."
+
+
+def _tls(configuration: Configuration) -> ssl.SSLContext:
+    """Verifies as Python did before 3.13, whose strictness refuses the authorities of many clusters.
+
+    They lack an extension that RFC 5280 asks for: https://docs.python.org/3/library/ssl.html#ssl.VERIFY_X509_STRICT
+    """
+    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
 
 
 def _deployment(item: Any) -> dict[str, Any]:
@@ -149,7 +196,8 @@ def _pod(item: Any) -> dict[str, Any]:
 
 
 def _autoscaler(item: Any) -> dict[str, Any]:
-    current = {_metric_name(metric): _current(metric) for metric in item.status.current_metrics or []}
+    measured = [metric for metric in item.status.current_metrics or [] if _source(metric) is not None]
+    current = {_metric_name(metric): _current(metric) for metric in measured}
     return {
         "name": item.metadata.name,
         "least": item.spec.min_replicas or 1,

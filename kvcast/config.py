@@ -170,6 +170,9 @@ class Settings:
     sweep_seconds: float = _setting("KVCAST_SWEEP_SECONDS", 1.0, _seconds(0.05, 60), "between two sweeps")
     drain_seconds: float = _setting("KVCAST_DRAIN_SECONDS", 20.0, _seconds(0, 300), "over which a drain closes sockets")
     server_name: str = _setting("KVCAST_SERVER_NAME", "", _text, "name in `hello`; empty: the host's name")
+    deletion_cost: int = _setting(
+        "KVCAST_DELETION_COST", 0, _integer(0, 1), "1: push tells Kubernetes how many connections its pod has"
+    )
     log_level: str = _setting(
         "KVCAST_LOG_LEVEL", "info", _choice("debug", "info", "warning", "error"), "debug, info, warning or error"
     )

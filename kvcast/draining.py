@@ -1,7 +1,9 @@
-"""A process that was told to stop: who wants to know, and when it began.
+"""A process that was told to stop: who wants to know, what comes when, and when it is over.
 
-gunicorn's gevent worker tells nobody that it was asked to end; functions/gunicorn_conf.py notices and
-calls `begin`. Readiness turns 503 and push closes its sockets.
+gunicorn's gevent worker tells nobody that it was asked to end; functions/gunicorn_worker.py notices and calls
+`begin`: readiness turns 503, and all else goes on. Some seconds later it calls `hand_over`: push closes its sockets.
+A proxy that keeps sessions sends its clients back to an unready pod until it has seen that it is unready. `end` is
+called right before the process ends.
 """
 
 from __future__ import annotations
@@ -10,11 +12,13 @@ from collections.abc import Callable
 from threading import Event
 
 _begun = Event()
+_hands_over = Event()
 _callbacks: list[Callable[[], None]] = []
+_last: list[Callable[[], None]] = []
 
 
-def on_drain(callback: Callable[[], None]) -> None:
-    """Call `callback` once, when draining begins."""
+def on_hand_over(callback: Callable[[], None]) -> None:
+    """Call `callback` once, when clients shall go elsewhere."""
     _callbacks.append(callback)
 
 
@@ -23,8 +27,27 @@ def draining() -> bool:
 
 
 def begin() -> None:
-    """Start draining; later calls do nothing."""
-    if not _begun.is_set():
-        _begun.set()
+    _begun.set()
+
+
+def handing_over() -> bool:
+    return _hands_over.is_set()
+
+
+def hand_over() -> bool:
+    """Whether anybody has clients to send elsewhere, which takes the seconds of the drain."""
+    if not _hands_over.is_set():
+        _hands_over.set()
         for callback in _callbacks:
             callback()
+    return bool(_callbacks)
+
+
+def at_the_end(callback: Callable[[], None]) -> None:
+    """Call `callback` when nobody is served any more."""
+    _last.append(callback)
+
+
+def end() -> None:
+    for callback in _last:
+        callback()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import msgspec
 
 from kvcast.errors import InvalidRequest, InvalidValue
 from kvcast.keys import parse_category, parse_key
 
+T = TypeVar("T")
 BATCH_MAX_ITEMS = 1000
 BATCH_MAX_BYTES = 900_000  # the server takes 1 MiB
 
@@ -75,13 +76,19 @@ def encode_item(item: Item) -> bytes:
 
 def requests_of(bodies: Iterable[bytes]) -> Iterator[list[bytes]]:
     """Cut encoded items into requests that the server takes."""
-    request: list[bytes] = []
+    return portions(bodies, BATCH_MAX_ITEMS, BATCH_MAX_BYTES, lambda body: len(body) + 1)
+
+
+def portions(items: Iterable[T], most: int, most_size: int, size_of: Callable[[T], int]) -> Iterator[list[T]]:
+    """Cut `items` into lists of at most `most`, whose sizes sum up to at most `most_size`, or of a single item."""
+    portion: list[T] = []
     size = 0
-    for body in bodies:
-        if request and (len(request) == BATCH_MAX_ITEMS or size + len(body) > BATCH_MAX_BYTES):
-            yield request
-            request, size = [], 0
-        request.append(body)
-        size += len(body) + 1
-    if request:
-        yield request
+    for item in items:
+        more = size_of(item)
+        if portion and (len(portion) == most or size + more > most_size):
+            yield portion
+            portion, size = [], 0
+        portion.append(item)
+        size += more
+    if portion:
+        yield portion

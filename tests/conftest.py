@@ -23,12 +23,13 @@ from tests.databases import Database
 if TYPE_CHECKING:
     from tests.calls import Caller
 
+collect_ignore = ["cluster"]  # needs a Kubernetes: `make test-cluster` names it
 TOKEN = "the-admin-token-of-the-tests"
 _REPORTED = pytest.StashKey[Sequence["Server"]]()
 
 
 class Server:
-    """A function under gunicorn. `environment` overrides settings by the names that a person would use."""
+    """A function, or `module:app`, under gunicorn. `environment` overrides settings by the names a person would use."""
 
     def __init__(
         self, stores: Stores, name: str, environment: dict[str, str], awaited: str = "/healthz/ready"
@@ -41,9 +42,8 @@ class Server:
             }
         )
         self.token = self.settings.admin_token
-        self._functions = Functions(
-            f"functions.{name}:create_app()", self.settings, self.folder, log=self.folder / "log", awaited=awaited
-        )
+        app = name if ":" in name else f"functions.{name}:create_app()"
+        self._functions = Functions(app, self.settings, self.folder, log=self.folder / "log", awaited=awaited)
 
     @property
     def url(self) -> str:

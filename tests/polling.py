@@ -10,8 +10,11 @@ T = TypeVar("T")
 POLL_SECONDS = 0.01
 
 
-def eventually(check: Callable[[], T], within: float = 5.0) -> T:
-    """The first true answer of `check`. An AssertionError of it counts as no; after `within` seconds it is raised."""
+def eventually(check: Callable[[], T], within: float = 5.0, every: float = POLL_SECONDS) -> T:
+    """The first true answer of `check`. An AssertionError of it counts as no; after `within` seconds it is raised.
+
+    every: seconds between two checks, more where asking is dear.
+    """
     deadline = time.monotonic() + within
     while True:
         try:
@@ -23,7 +26,7 @@ def eventually(check: Callable[[], T], within: float = 5.0) -> T:
             failure = error
         if time.monotonic() > deadline:
             raise failure
-        time.sleep(POLL_SECONDS)
+        time.sleep(every)
 
 
 def never_within(check: Callable[[], object], seconds: float) -> bool:

@@ -179,6 +179,14 @@ def test_mget_leaves_absent_keys_out_and_takes_any_number(client: Client, name: 
     assert {key: entry.value for key, entry in found.items()} == {key: number for number, key in enumerate(keys)}
 
 
+def test_mget_of_the_longest_keys_fits_the_request_line(client: Client, name: str) -> None:
+    keys = [f"{name}.{number:03}.".ljust(128, "đ")[:128] for number in range(100)]
+    keys = [key for key in keys if len(key.encode()) <= 256]
+    assert len(keys) == 100
+    client.batch((key, number) for number, key in enumerate(keys))
+    assert [entry.value for entry in client.mget(keys).values()] == [*range(100)]
+
+
 def test_keys_and_entries_run_over_every_page(client: Client, name: str) -> None:
     keys = sorted(f"{name}.{number}" for number in range(1005))
     results = client.batch(Item(key, key, category="many") for key in keys)

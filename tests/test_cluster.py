@@ -2,123 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import certifi
 import pytest
-from kubernetes.client import Configuration
 
-from kvcast.cluster import Cluster, NotInCluster, in_cluster
-
-LABELS = {"app.kubernetes.io/name": "kvcast", "app.kubernetes.io/component": "push"}
-DEPLOYMENTS = "/apis/apps/v1/namespaces/shop/deployments"
-AUTOSCALERS = "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers"
-PODS = "/api/v1/namespaces/shop/pods"
-
-
-class Api:
-    """What the Kubernetes API would answer: `answers` by path; `asked` is what came."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, tuple[int, Any]] = {}
-        self.asked: list[tuple[str, dict[str, list[str]]]] = []
-        self.tokens: set[str | None] = set()
-        self.stalled = threading.Event()
-        self.released = threading.Event()
-        api = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                address = urlsplit(self.path)
-                api.asked.append((address.path, parse_qs(address.query)))
-                api.tokens.add(self.headers["Authorization"])
-                if api.stalled.is_set():
-                    api.released.wait(30)
-                status, answer = api.answers[address.path]
-                body = json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-
-    def close(self) -> None:
-        self.released.set()
-        self._server.shutdown()
-        self._server.server_close()
-
-    def cluster(self, **options: float) -> Cluster:
-        configuration = Configuration(host=self.url, api_key={"BearerToken": "bearer the-service-account"})
-        return Cluster(configuration, "shop", **options)
-
-
-def items(kind: str, *found: dict[str, Any], more: str | None = None) -> tuple[int, Any]:
-    return 200, {"kind": f"{kind}List", "metadata": {"continue": more} if more else {}, "items": list(found)}
-
-
-def deployment(replicas: int, ready: int) -> dict[str, Any]:
-    template = {"metadata": {"labels": LABELS}, "spec": {"containers": [{"name": "push", "image": "kvcast"}]}}
-    return {
-        "metadata": {"name": "kvcast-push", "labels": LABELS},
-        "spec": {"replicas": replicas, "selector": {"matchLabels": LABELS}, "template": template},
-        "status": {"readyReplicas": ready, "updatedReplicas": replicas},
-    }
-
-
-def autoscaler() -> dict[str, Any]:
-    def resource(which: str, percent: int) -> dict[str, Any]:
-        value = {"averageUtilization": percent} | ({"type": "Utilization"} if which == "target" else {})
-        return {"type": "Resource", "resource": {"name": "cpu", which: value}}
-
-    def pods(which: str, quantity: str) -> dict[str, Any]:
-        value = {"averageValue": quantity} | ({"type": "AverageValue"} if which == "target" else {})
-        return {"type": "Pods", "pods": {"metric": {"name": "kvcast_connections"}, which: value}}
-
-    return {
-        "metadata": {"name": "kvcast-push", "labels": LABELS},
-        "spec": {
-            "minReplicas": 2, "maxReplicas": 10, "metrics": [resource("target", 70), pods("target", "5k")],
-            "scaleTargetRef": {"kind": "Deployment", "name": "kvcast-push"},
-        },
-        "status": {
-            "currentReplicas": 3, "desiredReplicas": 4,
-            "currentMetrics": [pods("current", "6200"), resource("current", 86)],
-        },
-    }
-
-
-def pod(name: str, phase: str = "Running", *, ready: bool = True, restarts: int = 0, **meta: str) -> dict[str, Any]:
-    container = {
-        "name": "push", "ready": ready, "restartCount": restarts, "image": "kvcast", "imageID": "kvcast", "state": {},
-    }
-    return {
-        "metadata": {"name": name, "labels": LABELS, **meta},
-        "status": {"phase": phase, "startTime": "2026-01-05T12:00:00Z", "containerStatuses": [container]},
-    }
+from kvcast.cluster import NotInCluster, Refused, in_cluster
+from tests.kubernetes_api import AUTOSCALERS, DEPLOYMENTS, LABELS, PODS, Api, autoscaler, items, pod
 
 
 @pytest.fixture
 def api() -> Iterator[Api]:
     api = Api()
-    api.answers = {
-        DEPLOYMENTS: items("Deployment", deployment(3, 2)),
-        AUTOSCALERS: items("HorizontalPodAutoscaler", autoscaler()),
-        PODS: items("Pod", pod("push-a"), pod("push-b", ready=False, restarts=4)),
-    }
     yield api
     api.close()
 
@@ -212,6 +109,19 @@ def test_an_api_that_is_not_there_is_told(api: Api) -> None:
     api.close()
     [note] = cluster.functions()["notes"]
     assert "did not answer" in note
+
+
+def test_one_annotation_of_one_pod_is_set_and_nothing_else(api: Api) -> None:
+    api.answers[f"{PODS}/push-a"] = (200, pod("push-a"))
+    api.cluster().annotate("push-a", "example.org/cost", "7")
+    body = {"metadata": {"annotations": {"example.org/cost": "7"}}}
+    assert api.patched == [(f"{PODS}/push-a", "application/merge-patch+json", body)]
+
+
+def test_an_annotation_that_is_refused_names_the_role(api: Api) -> None:
+    api.answers[f"{PODS}/push-a"] = (403, {"kind": "Status", "code": 403})
+    with pytest.raises(Refused, match=r'resources \["pods"\], verbs \["patch"\]'):
+        api.cluster().annotate("push-a", "example.org/cost", "7")
 
 
 def test_outside_a_cluster_that_is_said(tmp_path: Path) -> None:

@@ -22,6 +22,9 @@ def test_a_function_has_all_that_it_needs(name: str) -> None:
     assert list((ROOT / "tests/functions" / name).glob("test_*.py")), f"tests/functions/{name} has no tests"
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     contracts = project["tool"]["importlinter"]["contracts"]
+    _, _, listed = (ROOT / "charts/kvcast/templates/_helpers.tpl").read_text().partition('define "kvcast.functions"')
+    assert f'"{name}"' in listed.partition("end")[0], "the chart leaves it out"
+    assert f"\n{name}:\n" in (ROOT / "charts/kvcast/values.yaml").read_text(), "the chart has no values for it"
     assert any(f"functions.{name}" in contract.get("modules", []) for contract in contracts), "no import contract"
 
 

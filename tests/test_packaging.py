@@ -44,3 +44,10 @@ def test_pages_schema_and_description_come_along(installed: Path) -> None:
     pages, *rest = run(installed, "-c", code).splitlines()
     assert pages.split() == sorted(path.name for path in (ROOT / "web").rglob("*") if path.is_file())
     assert rest == ["True", "True"]
+
+
+def test_without_its_extra_the_local_run_names_the_mend() -> None:
+    code = "import sys; sys.modules['psutil'] = None; import kvcast.cli as cli; sys.exit(cli.main(['up']))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr == "error: The local run needs psutil; install it with pip install 'kvcast[local]'.\n"

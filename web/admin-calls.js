@@ -1,6 +1,6 @@
 /* The console's HTTP calls, and what a person needs to hear when one fails. */
 
-import { elements, members } from "/frames.js";
+import { elements, entryOf, members } from "/frames.js";
 import { knows, t } from "/i18n.js";
 
 const bytes = new TextEncoder();
@@ -36,11 +36,6 @@ export function explain(error) {
   const name = `admin.error.${error.code}`;
   const params = { message: reasonOf(error), status: error.status, seconds: error.retryAfter };
   return t(knows(name) ? name : error.status === 400 ? "admin.error.refused" : "admin.error.other", params);
-}
-
-/** An id for one request; crypto.randomUUID is missing where a page came over plain HTTP. */
-export function newId() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** Header text is Latin-1 in a browser; the server reads these bytes as UTF-8. */
@@ -111,12 +106,6 @@ function refusal(response, text) {
   const retryAfter = Number(response.headers.get("Retry-After")) || 0;
   const code = error.code ?? (response.status === 502 || response.status === 504 ? "no_answer" : "other");
   return new CallError(code, error.message ?? response.statusText, { status: response.status, text, retryAfter });
-}
-
-function entryOf(text) {
-  const entry = {};
-  for (const [name, raw] of members(text)) entry[name] = name === "value" || name === "rev" ? raw : JSON.parse(raw);
-  return entry;
 }
 
 /** What a 412 says is current: {value, rev, updatedAt}, or null when there is no such key now. */

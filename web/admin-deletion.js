@@ -1,6 +1,7 @@
 /* Deleting a key, and taking it back. */
 
-import { CallError, currentOf, explain, newId } from "/admin-calls.js";
+import { CallError, currentOf, explain } from "/admin-calls.js";
+import { newId } from "/calls.js";
 import { changes, t } from "/i18n.js";
 import { byId, element } from "/page.js";
 

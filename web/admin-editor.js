@@ -1,6 +1,7 @@
 /* The form that adds a key, or edits one: it saves only over the rev that it began with. */
 
-import { CallError, currentOf, explain, newId } from "/admin-calls.js";
+import { CallError, currentOf, explain } from "/admin-calls.js";
+import { newId } from "/calls.js";
 import { changes, t } from "/i18n.js";
 import { byId } from "/page.js";
 

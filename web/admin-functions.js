@@ -21,10 +21,13 @@ export class Functions {
 
   #draw() {
     if (!this.#answer) return;
-    const { functions, note, cluster } = this.#answer;
+    const { functions, handOver, note, cluster } = this.#answer;
     const notes = [note, ...cluster.notes.map((text) => this.#inWords(text, cluster))].filter(Boolean);
     if (Object.values(functions).some(({ workers }) => workers.some(({ serves }) => serves.length > 1))) {
       notes.unshift(t("admin.functions.one-process"));
+    }
+    if (handOver.handedOver || handOver.resumed) {
+      notes.push(t("admin.functions.hand-over", { handedOver: number(handOver.handedOver), resumed: number(handOver.resumed) }));
     }
     byId("functions-rows").replaceChildren(...FUNCTIONS.map((name) => row(name, functions[name], cluster.functions[name])));
     byId("functions-notes").replaceChildren(...notes.map((text) => element("li", { textContent: text })));

@@ -1,8 +1,9 @@
 /* Import: lines of a file into batches, each sent until it is answered, always with its own Idempotency-Key. */
 
-import { CallError, explain, newId, reasonOf } from "/admin-calls.js";
+import { CallError, explain, reasonOf } from "/admin-calls.js";
 import { download } from "/admin-export.js";
 import { BadLine, Csv, csvCell, elementOfJson, linesOf, looksLikeJson, textOf } from "/admin-ticks.js";
+import { newId } from "/calls.js";
 import { t } from "/i18n.js";
 import { byId, element } from "/page.js";
 

@@ -83,7 +83,7 @@ export class Keys {
   #add(entry) {
     if (this.#rows.has(entry.key)) return this.#put(entry);
     const cells = { value: element("td", { className: "number mono", dir: "auto" }), category: element("td", { dir: "auto" }) };
-    const link = element("a", { href: viewerLink(entry.key), textContent: entry.key, dir: "auto" });
+    const link = element("a", { href: viewerLink(entry.key), textContent: entry.key, title: entry.key, dir: "auto" });
     const buttons = this.#actions.map(({ name, run }) => {
       const button = element("button", { type: "button" });
       button.dataset.action = name;
@@ -103,6 +103,7 @@ export class Keys {
     held.entry = entry;
     held.row.dataset.gone = String(entry.value === null);
     const { value } = entry;
+    held.cells.value.title = value === null ? "" : value.slice(0, SHOWN_MOST);
     held.cells.value.textContent = value === null ? t("admin.keys.gone") : value.length > SHOWN_MOST ? `${value.slice(0, SHOWN_MOST)}…` : value;
     if (entry.category !== undefined) held.cells.category.textContent = entry.category;
     for (const button of held.buttons) button.disabled = value === null;

@@ -1,9 +1,8 @@
 /* Which names are asked of the server, how strongly, and what must be asked when watches come and go. No I/O. */
 
 import { isNewer } from "./frames.js";
-import { EVERY, UNLIMITED } from "./subscription.js";
+import { EVERY, FIELDS, UNLIMITED } from "./subscription.js";
 
-const FIELDS = ["keys", "prefixes", "categories"];
 const FRAME_MOST_BYTES = 3500; // the server takes 4 KiB
 const bytes = new TextEncoder();
 

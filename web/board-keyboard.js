@@ -14,8 +14,8 @@ export function step(layout, index, key, linesInSight) {
   if (key === "Home") return 0;
   if (key === "End") return rows.length - 1;
   if (index < 0) return key.startsWith("Arrow") || key.startsWith("Page") ? 0 : undefined;
-  const lines_ = { ArrowUp: -1, ArrowDown: 1, PageUp: -linesInSight, PageDown: linesInSight }[key];
-  if (lines_) return indexAt(layout, Math.min(lines.length - 1, Math.max(0, row.line + lines_)), row.lane);
+  const leap = { ArrowUp: -1, ArrowDown: 1, PageUp: -linesInSight, PageDown: linesInSight }[key];
+  if (leap) return indexAt(layout, Math.min(lines.length - 1, Math.max(0, row.line + leap)), row.lane);
   if (key === "ArrowRight") return row.entry && rows[index + 1]?.line === row.line ? index + 1 : undefined;
   if (key === "ArrowLeft" && row.entry) return row.lane > 0 ? index - 1 : rows.findIndex(({ entry, group }) => !entry && group === row.group);
   return undefined;

@@ -1,18 +1,21 @@
 /* The rows of the board as elements that are used again: filled for one key, later for another. */
 
 import { briefAge } from "/board-text.js";
+import { isNumber } from "/decimals.js";
 import { ranges } from "/fold.js";
 import { language, t } from "/i18n.js";
-import { element, viewerLink } from "/page.js";
+import { element, viewerLink, write } from "/page.js";
 import { drawSparkline, sparkline } from "/sparkline.js";
 
 const SHOWN_MOST = 200; // characters of a value; the viewer shows the rest
+const WIDE_FROM = 12; // characters of a value that may not fit its cell
 const MARKS = new Map([[1, "▲"], [-1, "▼"], [0, ""]]);
 
 let made = 0;
 
-function write(node, text) {
-  if (node.textContent !== text) node.textContent = text;
+/** Set data-`name`, which costs a look at the style sheet only when it changes. */
+function mark(node, name, text) {
+  if (node.dataset[name] !== text) node.dataset[name] = text;
 }
 
 /** `text` in `node`, with what was looked for marked. */
@@ -82,9 +85,10 @@ export class KeyRow {
   #draw(entry) {
     const { value } = entry.change;
     write(this.#last, value.length > SHOWN_MOST ? `${value.slice(0, SHOWN_MOST)}…` : value);
-    this.#last.title = value.length > 12 ? value.slice(0, SHOWN_MOST) : "";
+    mark(this.element, "kind", isNumber(value) ? "number" : "text");
+    this.#last.title = value.length > WIDE_FROM ? value.slice(0, SHOWN_MOST) : "";
     const { sign, text, share } = entry.movement;
-    this.element.dataset.sign = sign;
+    mark(this.element, "sign", String(sign));
     write(this.#mark, MARKS.get(sign));
     write(this.#amount, text);
     write(this.#share, share);

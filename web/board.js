@@ -9,7 +9,7 @@ import { chrome, showState } from "/chrome.js";
 import { connect } from "/client.js";
 import { changes, language, t } from "/i18n.js";
 import { keep, kept } from "/kept.js";
-import { byId, takeToken, viewerLink } from "/page.js";
+import { byId, takeToken, viewerLink, write } from "/page.js";
 import { VirtualGrid } from "/virtual.js";
 
 const MOST_PER_SECOND = 4; // changes of one key; eyes take no more
@@ -56,22 +56,18 @@ function number(n) {
   return n.toLocaleString(language());
 }
 
-function put(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-
 function tell({ rows, found }) {
   const typed = byId("find").value.trim();
   const all = t("board.keys", { n: model.size, count: number(model.size) });
   const first = rows.find(({ entry }) => entry)?.entry.key;
   const some = t("board.found", { found: number(found), all: number(model.size) });
-  if (complete) put(byId("count"), typed ? some : all);
-  put(byId("enter"), typed && first ? t("board.enter", { first }) : "");
+  if (complete) write(byId("count"), typed ? some : all);
+  write(byId("enter"), typed && first ? t("board.enter", { first }) : "");
   let note = refusal;
   if (!note && !complete && !model.size) note = t("board.loading");
   if (!note && complete && !model.size) note = t("board.empty");
   if (!note && model.size && !found) note = t("board.none", { wanted: typed });
-  put(byId("note"), note);
+  write(byId("note"), note);
 }
 
 /** One heading a lane; screen readers need only the first. */

@@ -1,6 +1,6 @@
 /* The HTTP calls of the client, with their retries. Values and revs stay text. */
 
-import { elements, members } from "./frames.js";
+import { entryOf } from "./frames.js";
 
 const RETRY_FOR_MS = 5000;
 const ANSWER_MOST_MS = 10_000;
@@ -17,19 +17,9 @@ export class KvcastError extends Error {
   }
 }
 
-/** {key, value, category, rev, updatedAt} out of the text of an entry. */
-export function entryOf(text) {
-  const entry = {};
-  for (const [name, raw] of members(text)) entry[name] = name === "value" || name === "rev" ? raw : JSON.parse(raw);
-  return entry;
-}
-
-export function entriesOf(text) {
-  return elements(text).map(entryOf);
-}
-
-function uuid() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16)); // randomUUID is for secure contexts only
+/** An id for one request; crypto.randomUUID is missing where a page came over plain HTTP. */
+export function newId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
@@ -69,7 +59,7 @@ export class Calls {
   /** The text of an answer; what failed in passing is repeated with full jitter, a write under one Idempotency-Key. */
   async text(path, { method = "GET", headers = {}, ...rest } = {}) {
     const deadline = Date.now() + RETRY_FOR_MS;
-    const once = method === "GET" ? headers : { ...headers, "Idempotency-Key": uuid() };
+    const once = method === "GET" ? headers : { ...headers, "Idempotency-Key": newId() };
     for (let attempt = 0; ; attempt += 1) {
       try {
         const response = await this.fetch(path, { method, headers: once, signal: AbortSignal.timeout(ANSWER_MOST_MS), ...rest });

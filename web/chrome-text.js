@@ -49,9 +49,9 @@ define({
     // the client's reasons are sentences; a page that is not English says them in its own words
     "Connecting again.": "Đang kết nối lại.",
     "The server is silent.": "Máy chủ im lặng.",
+    "The network is away.": "Mất mạng.",
     "Closed.": "Đã đóng.",
     "The browser is busy.": "Trình duyệt đang bận.",
-    "Too many names for an address.": "Quá nhiều tên cho một địa chỉ.",
     "The server did not understand this page; reload it.": "Máy chủ không hiểu trang này; hãy tải lại trang.",
     "Reading needs a token here; open the link that holds one.": "Ở đây cần mã truy cập để đọc; hãy mở liên kết có mã.",
     "This token, or a page of this origin, may not read here.": "Mã này, hoặc trang từ nguồn này, không được đọc ở đây.",

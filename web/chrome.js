@@ -2,7 +2,7 @@
 
 import "/chrome-text.js";
 import { changes, knows, language, setLanguage, t, translate } from "/i18n.js";
-import { byId, element, spanText } from "/page.js";
+import { byId, element, spanText, write } from "/page.js";
 import { applyKeptTheme, chooseNextTheme, theme } from "/theme.js";
 
 const PAGES = [["/", "chrome.board"], ["/admin", "chrome.admin"], ["/docs", "chrome.docs"]];
@@ -59,10 +59,6 @@ export function chrome() {
   changes.addEventListener("change", () => last && showState(...last));
 }
 
-function put(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-
 /**
  * Show the connection's state: connecting, live, stale or offline; reason: the client's sentence, may be empty;
  * ageSeconds: of what the page shows, told unless live.
@@ -72,7 +68,7 @@ export function showState(state, reason = "", ageSeconds = null) {
   const node = byId("state");
   if (!node) return;
   if (node.dataset.state !== state) node.dataset.state = state;
-  put(byId("state-words"), `${MARKS[state]} ${t(`state.${state}`)}${reason ? `: ${knows(reason) ? t(reason) : reason}` : ""}`);
+  write(byId("state-words"), `${MARKS[state]} ${t(`state.${state}`)}${reason ? `: ${knows(reason) ? t(reason) : reason}` : ""}`);
   const old = state !== "live" && ageSeconds !== null;
-  put(byId("state-age"), old ? ` · ${t("state.age", { age: spanText(1000 * ageSeconds) })}` : "");
+  write(byId("state-age"), old ? ` · ${t("state.age", { age: spanText(1000 * ageSeconds) })}` : "");
 }

@@ -57,7 +57,7 @@ function quoted(text) {
 }
 
 function curl(path, method, operation, parameters) {
-  const of = (place) => parameters.filter((one) => one.in === place && one.required && one.example !== undefined);
+  const of = (place) => parameters.filter((one) => one.in === place && (one.required || one["x-try"]) && one.example !== undefined);
   let target = path;
   for (const { name, example } of of("path")) target = target.replace(`{${name}}`, encodeURIComponent(example));
   const query = of("query").flatMap(({ name, example }) => [example].flat().map((one) => [name, one]));

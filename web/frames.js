@@ -87,16 +87,16 @@ export function elements(text) {
   return found;
 }
 
-/** What one WebSocket message holds, in order: objects whose `value` and `rev` stay text. */
+/** The object `text`; its members `value` and `rev` stay text. */
+export function entryOf(text) {
+  const entry = {};
+  for (const [name, raw] of members(text)) entry[name] = name === "value" || name === "rev" ? raw : JSON.parse(raw);
+  return entry;
+}
+
+/** What one WebSocket message holds, in order, each as `entryOf` takes it. */
 export function decodeFrame(text) {
-  const objects = text[skip(SPACE, text, 0)] === "[" ? elements(text) : [text];
-  return objects.map((object) => {
-    const decoded = {};
-    for (const [name, raw] of members(object)) {
-      decoded[name] = name === "value" || name === "rev" ? raw : JSON.parse(raw);
-    }
-    return decoded;
-  });
+  return (text[skip(SPACE, text, 0)] === "[" ? elements(text) : [text]).map(entryOf);
 }
 
 /** Whether rev `a` is above rev `b`; both decimal text, because a Number is exact only below 2^53. */

@@ -42,6 +42,11 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
+/** Set the text of `node`, which costs nothing when it stands there already. */
+export function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
 /** "3 s", "2 min 5 s", "4 h 10 min" or "3 d" for a span in milliseconds. */
 export function spanText(ms) {
   const seconds = Math.max(0, Math.floor(ms / 1000));

@@ -1,16 +1,15 @@
 /* Asking again and again, for where no stream gets through. Deletions are seen as absence; ticks may be skipped. */
 
-import { Calls, entriesOf } from "./calls.js";
-import { members } from "./frames.js";
-import { EVERY } from "./subscription.js";
+import { Calls } from "./calls.js";
+import { elements, entryOf, members } from "./frames.js";
+import { EVERY, FIELDS } from "./subscription.js";
 
 const ROUND_MS = 1000;
 const ANSWER_MOST_MS = 8000;
-const ADDRESS_MOST = 3500; // characters; the server takes a request line of 4094
+const ADDRESS_MOST = 7000; // characters: servers and proxies take a request line of 8 KiB
 const KEYS_MOST = 100;
 const EPOCH_EVERY = 10; // rounds
 const CODES = { 401: 4401, 403: 4403, 429: 4429, 503: 1013 };
-const FIELDS = ["keys", "prefixes", "categories"];
 
 export class PollLink {
   #calls;
@@ -108,7 +107,7 @@ export class PollLink {
   }
 
   #tell(op, answer) {
-    for (const { key, value, rev, updatedAt, category } of entriesOf(answer.get("data"))) {
+    for (const { key, value, rev, updatedAt, category } of elements(answer.get("data")).map(entryOf)) {
       this.#sink?.message({ op, key, value, rev, updatedAt, category });
     }
   }
@@ -127,13 +126,16 @@ export class PollLink {
 
 /** Queries that name all `keys`, each short enough for an address. */
 function* queries(keys) {
-  let query = new URLSearchParams();
+  let some = [];
+  let size = 0;
   for (const key of keys) {
-    if (query.size && (query.size >= KEYS_MOST || `${query}`.length + 9 * key.length > ADDRESS_MOST)) {
-      yield query;
-      query = new URLSearchParams();
+    const part = `key=${encodeURIComponent(key)}`;
+    if (some.length && (some.length === KEYS_MOST || size + part.length >= ADDRESS_MOST)) {
+      yield some.join("&");
+      [some, size] = [[], 0];
     }
-    query.append("key", key);
+    some.push(part);
+    size += part.length + 1;
   }
-  if (query.size) yield query;
+  if (some.length) yield some.join("&");
 }

@@ -2,17 +2,15 @@
 
 import { EventLink } from "./event-link.js";
 import { PollLink } from "./poll-link.js";
+import { Silence } from "./silence.js";
 import { SocketLink } from "./socket-link.js";
 
-const SILENCE_MS = 25_000;
 const HELLO_MOST_MS = 5000;
 const SHORTEST_WAIT_MS = 500;
+const HAND_OVER_MOST_MS = 500;
+const HAND_OVER_CODES = [1001, 1012]; // by a server that ends and spreads its closings itself
 const LONGEST_WAIT_MS = 10_000;
-const PING_AFTER_MS = 800; // of silence, while somebody looks
-const DOUBT_AFTER_MS = 1800;
-const PROBE_MOST_MS = 2000;
 const CHECK_EVERY_MS = 200;
-const ASLEEP_MS = 5000; // a check this late means that the machine slept
 const CLIMB_AFTER_MS = [5000, 15_000, 60_000]; // from a lower kind of link; the last again and again
 const FINAL_CODES = new Map([
   [4400, "The server did not understand this page; reload it."],
@@ -30,11 +28,7 @@ export class Reconnector {
   #pulse;
   #failures = 0;
   #climbs = 0;
-  #heardAt = 0;
-  #pingedAt = 0;
-  #probedAt = 0; // when an answer was asked for that decides whether the link lives; 0: not asked
-  #checkedAt = Date.now();
-  #heartbeatMs = 10_000;
+  #silence = new Silence();
   #final = false;
   isWatched = true; // somebody looks at a page that this serves
   state = "connecting";
@@ -84,8 +78,9 @@ export class Reconnector {
       if (!this.#trying) this.#connect();
       return;
     }
-    if (!this.#probedAt && this.#link.ping()) this.#probedAt = Date.now();
-    else if (!this.#probedAt && Date.now() - this.#heardAt > 1.5 * this.#heartbeatMs) this.#lost(1006);
+    if (this.#silence.isProbed) return;
+    if (this.#link.ping()) this.#silence.probed();
+    else if (this.#silence.isOverdue) this.#lost(1006);
   }
 
   /** What is shown may be old, whatever the link says. */
@@ -125,7 +120,7 @@ export class Reconnector {
       message: (message) => isOurs() && this.#heard(link, message),
       settled: (request, answer) => link === this.#link && this.#options.onSettled(request, answer),
       refused: (request, error) => link === this.#link && this.#options.onRefused(request, error),
-      missed: (keys) => link === this.#link && this.#options.onMissed(keys),
+      missed: (names) => link === this.#link && this.#options.onMissed(names),
       closed: (code) => {
         if (link === this.#link) this.#lost(code);
         else if (link === this.#trying) failed(code);
@@ -140,8 +135,7 @@ export class Reconnector {
   }
 
   #heard(link, message) {
-    this.#heardAt = Date.now();
-    this.#probedAt = 0;
+    this.#silence.heard(message);
     if (link === this.#trying && message.op === "hello") this.#adopt(link, message);
     else if (link === this.#link) this.#options.onMessage(message);
     if (this.state === "stale" && this.#link && this.#options.isSettled()) this.#become("live");
@@ -152,7 +146,6 @@ export class Reconnector {
     this.#link?.close();
     this.#link = link;
     this.#trying = null;
-    this.#heartbeatMs = 1000 * hello.heartbeat;
     if (link instanceof SocketLink) this.#climbs = 0;
     else this.#climbLater();
     this.#options.onHello(hello);
@@ -170,7 +163,7 @@ export class Reconnector {
     this.#link?.close();
     this.#trying?.close();
     this.#link = this.#trying = null;
-    this.#probedAt = 0;
+    this.#silence.reset();
     this.#options.onLost();
   }
 
@@ -181,32 +174,23 @@ export class Reconnector {
       return;
     }
     // Full jitter: thousands of browsers that lost one server must not come back in one instant.
-    const bound = Math.min(LONGEST_WAIT_MS, 1000 * 2 ** this.#failures);
-    const jittered = SHORTEST_WAIT_MS + Math.random() * (bound - SHORTEST_WAIT_MS);
+    const isHandOver = HAND_OVER_CODES.includes(code) && this.#failures === 0;
+    const bound = isHandOver ? HAND_OVER_MOST_MS : Math.min(LONGEST_WAIT_MS, 1000 * 2 ** this.#failures);
+    const least = isHandOver ? 0 : SHORTEST_WAIT_MS;
+    const jittered = least + Math.random() * (bound - least);
     this.#become(this.state === "live" ? "stale" : "offline", "Connecting again.");
     this.#failures += 1;
     this.#retryTimer = setTimeout(() => this.#connect(), code === 4429 ? LONGEST_WAIT_MS : jittered);
   }
 
-  /** By Date.now(): performance.now() may stand still in a sleeping laptop. */
   #check() {
-    const now = Date.now();
-    const slept = now - this.#checkedAt > ASLEEP_MS;
-    this.#checkedAt = now;
-    if (slept) this.wake();
+    if (this.#silence.slept()) this.wake();
     if (!this.#link) return;
-    const silentMs = now - this.#heardAt;
-    const mayPing = this.isWatched && silentMs > PING_AFTER_MS && now - this.#pingedAt > PING_AFTER_MS;
-    const pinged = mayPing && this.#link.ping();
-    if (pinged) this.#pingedAt = now;
-    const isDeaf = this.#probedAt && now - this.#probedAt > PROBE_MOST_MS;
-    if (silentMs > SILENCE_MS || isDeaf) {
+    if (this.isWatched && this.#silence.wantsPing && this.#link.ping()) this.#silence.pinged();
+    const { isDeaf } = this.#silence;
+    if (isDeaf || this.#silence.isTooLong) {
       this.#lost(1006);
       if (isDeaf) this.#connect(); // it was asked because somebody looks, or the network is another one
-      return;
-    }
-    const isPinged = this.isWatched && this.#pingedAt > this.#heardAt;
-    const doubtAfterMs = isPinged ? DOUBT_AFTER_MS : 1.5 * this.#heartbeatMs;
-    if (this.state === "live" && silentMs > doubtAfterMs) this.#become("stale", "The server is silent.");
+    } else if (this.state === "live" && this.#silence.isDoubtful(this.isWatched)) this.#become("stale", "The server is silent.");
   }
 }

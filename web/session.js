@@ -13,12 +13,12 @@ export class Session {
   #asked = new Asked();
   #mirror = new Mirror();
   #reconnector;
-  #clockOffsetMs = 0;
   #planned = false;
   #weakening;
   #left = false; // a watch ended since the last plan
   #onEpoch;
   epoch = null;
+  clockOffsetMs = 0; // what to add to Date.now() for the server's clock
 
   /** base: URL of the server, with its slash; onState(state, reason); onEpoch(): the epoch, or the clock, changed. */
   constructor({ base, token = null, onState = () => {}, onEpoch = () => {} }) {
@@ -32,7 +32,7 @@ export class Session {
       onMessage: (message) => this.#take(message),
       onSettled: (request, answer) => this.#settle(request, answer),
       onRefused: (request, error) => this.#refuse(request, error),
-      onMissed: (keys) => this.#watches.forEach((watch) => watch.subscription.every && watch.miss(keys)),
+      onMissed: (names) => this.#watches.forEach((watch) => watch.subscription.every && watch.miss(names)),
       onLost: () => this.#interrupt(),
     });
   }
@@ -51,11 +51,6 @@ export class Session {
 
   get isFinal() {
     return this.#reconnector.isFinal;
-  }
-
-  /** What to add to Date.now() for the server's clock. */
-  get clockOffsetMs() {
-    return this.#clockOffsetMs;
   }
 
   /** epoch: the one that the subscription's revs are of, where it goes on from elsewhere. */
@@ -147,7 +142,7 @@ export class Session {
   }
 
   #setClock({ time }) {
-    if (time !== undefined) this.#clockOffsetMs = 1000 * time - Date.now();
+    if (time !== undefined) this.clockOffsetMs = 1000 * time - Date.now();
     this.#onEpoch();
   }
 
@@ -175,12 +170,7 @@ export class Session {
 
   /** What an answer lacks concerns those who wait for it. */
   #lack(request) {
-    for (const watch of this.#watches.values()) {
-      const { keys, prefixes, categories } = watch.subscription;
-      const asks = request.keys.some((key) => keys.has(key)) || request.prefixes.some((prefix) => prefixes.includes(prefix))
-        || request.categories.some((category) => categories.has(category));
-      if (asks && !watch.isReady) watch.lack();
-    }
+    for (const watch of this.#watches.values()) if (!watch.isReady && watch.subscription.asksFor(request)) watch.lack();
   }
 
   #refuse(request, error) {
@@ -188,11 +178,7 @@ export class Session {
     for (const half of halves) this.#reconnector.link?.ask(half);
     if (halves.length) return;
     this.#asked.refuse(request);
-    const [name] = [...request.keys, ...request.prefixes, ...request.categories];
-    for (const watch of this.#watches.values()) {
-      const { keys, prefixes, categories } = watch.subscription;
-      if (keys.has(name) || prefixes.includes(name) || categories.has(name)) watch.tell(error);
-    }
+    for (const watch of this.#watches.values()) if (watch.subscription.asksFor(request)) watch.tell(error);
     this.#complete();
     if (this.#asked.isSettled) this.#reconnector.settled();
   }

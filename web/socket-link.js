@@ -10,7 +10,7 @@ const PASSING_CODES = new Set(["unavailable", "storage_unavailable", "outcome_un
 /**
  * Every link: constructed with {base, token, sink}, then ask(request), drop(names), ping(), close(). It calls
  * sink.message(message), the first being `hello`; sink.settled(request, {absent, recovered});
- * sink.refused(request, error); sink.missed(keys); sink.closed(code), once, and nothing after it.
+ * sink.refused(request, error); sink.missed({keys, prefixes, categories}); sink.closed(code), once, and nothing after it.
  */
 export class SocketLink {
   #sink;
@@ -103,7 +103,7 @@ export class SocketLink {
     if (asked && asked.keys.length === keys.length && asked.keys.every((key, i) => key === keys[i])) {
       this.#pending.shift();
       this.#sink.settled(asked, { absent, recovered });
-    } else if (!recovered) this.#sink.missed(keys);
+    } else if (!recovered) this.#sink.missed({ keys, prefixes: [], categories: [] });
   }
 
   #lost(code) {

@@ -6,6 +6,9 @@ import { isNewer } from "./frames.js";
 export const UNLIMITED = Number.MAX_VALUE;
 export const EVERY = Infinity;
 
+/** The kinds of names that can be watched. */
+export const FIELDS = ["keys", "prefixes", "categories"];
+
 const names = (list) => [...new Set([list].flat().map((name) => name.normalize("NFC")))];
 
 export class Subscription {
@@ -63,6 +66,12 @@ export class Subscription {
   forgetRevs() {
     for (const entry of this.seen.values()) entry.rev = null;
     this.missed = this.began;
+  }
+
+  /** Whether one of these names was asked for here. */
+  asksFor({ keys, prefixes, categories }) {
+    return keys.some((key) => this.keys.has(key)) || prefixes.some((prefix) => this.prefixes.includes(prefix))
+      || categories.some((category) => this.categories.has(category));
   }
 
   covers({ op, key, category }) {

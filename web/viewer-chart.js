@@ -2,7 +2,7 @@
 
 import { changes as languageChanges, t } from "/i18n.js";
 import { keep, kept } from "/kept.js";
-import { byId, element } from "/page.js";
+import { byId, element, write } from "/page.js";
 import { changes as themeChanges } from "/theme.js";
 import { Candles, isPrice, RANGES } from "/viewer-candles.js";
 import { showFigures, tabulate } from "/viewer-figures.js";
@@ -166,6 +166,6 @@ export class Chart {
   }
 
   #say(text) {
-    if (byId("chart-note").textContent !== text) byId("chart-note").textContent = text;
+    write(byId("chart-note"), text);
   }
 }

@@ -2,13 +2,13 @@
 
 import { difference, isNumber, percent } from "/decimals.js";
 import { changes, language, t } from "/i18n.js";
-import { ageText, byId } from "/page.js";
+import { ageText, byId, write } from "/page.js";
 import { fitted } from "/viewer-fit.js";
 
 const MARKS = new Map([[1, ["▲", "up"]], [-1, ["▼", "down"]], [0, ["=", "same"]]]);
 
 function put(id, text) {
-  if (byId(id).textContent !== text) byId(id).textContent = text;
+  write(byId(id), text);
 }
 
 function areNumbers(...texts) {

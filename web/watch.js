@@ -43,10 +43,11 @@ export class Watch {
     this.#handler(event);
   }
 
-  /** The server says that ticks of these keys are missing; told at once when the watch is complete already. */
-  miss(keys) {
-    if (!keys.some((key) => this.subscription.covers({ op: "del", key }))) return;
-    if (this.#ready) this.#handler({ op: "ready", keys, recovered: false });
+  /** Ticks of these names are missing; told at once when the watch is complete already. */
+  miss(names) {
+    const { subscription } = this;
+    if (!names.keys.some((key) => subscription.covers({ op: "del", key })) && !subscription.asksFor(names)) return;
+    if (this.#ready) this.#handler({ op: "ready", keys: names.keys, recovered: false });
     else this.#recovered = false;
   }
 

@@ -13,6 +13,7 @@ from kvcast.config import Settings
 from kvcast.web import FunctionApp
 from kvcast.web.opening import Opened, serve_when_open
 
+from functions.push.deletion_cost import DeletionCost
 from functions.push.drain import Drain
 from functions.push.flusher import Flusher
 from functions.push.hub import Hub
@@ -41,7 +42,9 @@ def _serve(app: FunctionApp, opened: Opened) -> None:
         hub, pool, cache, replay_most=settings.socket_queue_max, covered_most=settings.socket_max_covered
     )
     name = settings.server_name or f"{socket.gethostname()}-{os.getpid()}"
-    install_routes(app, Parts(settings, app.keyring, hub, joiner, flusher, name), drain, report)
+    install_routes(app, Parts(settings, app.keyring, hub, joiner, flusher, name, report), drain, report)
+    if settings.deletion_cost:
+        DeletionCost(report, settings.server_name or socket.gethostname()).start()
     for part in (report, flusher, drain, relay):
         part.start()
     gevent.spawn(_restart_on_new_epoch, new_epoch, drain)

@@ -13,7 +13,7 @@ import time
 import gevent
 
 from kvcast.config import Settings
-from kvcast.draining import draining, on_drain
+from kvcast.draining import handing_over, on_hand_over
 from kvcast.loops import start_loop
 from kvcast.messages import CLOSE_RESTART
 
@@ -28,12 +28,12 @@ class Drain:
 
     def start(self) -> None:
         if self._settings.cured("drain"):
-            on_drain(self.begin)
+            on_hand_over(self.begin)
         start_loop("heartbeat", self._beat_for_ever)
 
     def opened(self, session: Session) -> None:
         self._sessions[session] = None
-        if draining():
+        if handing_over():
             self._close_later(session, 0.0)
 
     def closed(self, session: Session) -> None:

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import random
 import re
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import gevent
+import msgspec
 from flask import Response, request
 from gevent.event import Event
 
 from kvcast.bus.workers import WorkerReport
-from kvcast.draining import draining
+from kvcast.draining import handing_over
 from kvcast.errors import InvalidRequest, KvcastError
-from kvcast.messages import Subscribe
+from kvcast.messages import MESSAGE_MAX_REV, Subscribe
 from kvcast.metrics import CONNECTIONS
-from kvcast.web.requests import query
+from kvcast.web.requests import query, single
 
 from functions.push.deliveries import Deliveries
 from functions.push.flusher import interval_of
 from functions.push.frames import Frame, control_frame
-from functions.push.parts import Parts
+from functions.push.parts import Parts, check_pace
 from functions.push.viewer import Viewer
 
 _LAST_ID = re.compile(r"([0-9A-Za-z_-]{1,64})-([0-9]{1,19})")
+_SINCE = re.compile(r"(.+):([0-9]{1,19})", re.DOTALL)  # a key may hold a colon, a rev does not
+_NAMES = {"key": "keys", "prefix": "prefixes", "category": "categories"}
+_HOW = ("mode", "max_rate", "epoch")
 _CHECK_SECONDS = 0.5
 
 
@@ -39,12 +45,18 @@ class EventStream:
         self.viewer = Viewer(lambda _viewer: self._awake.set(), queue_max=parts.settings.socket_queue_max)
 
     def lines(self) -> Iterator[bytes]:
-        """The body. Ends when too much waits, or when the worker drains."""
+        """The body. Ends when too much waits, and while the worker drains."""
         self.viewer.send(self._parts.hello())
         gevent.spawn(self._subscribe)  # a large snapshot is fetched while its beginning is sent
         beat_at = time.monotonic() + self._parts.settings.heartbeat_seconds
+        leaves_at: float | None = None
         while not self.viewer.overflowed:
             now = time.monotonic()
+            if leaves_at is None and handing_over():
+                leaves_at = now + random.uniform(0, self._parts.settings.drain_seconds)
+            if leaves_at is not None and now >= leaves_at:
+                self._parts.handed_over("sse")
+                return
             if now >= beat_at:
                 beat_at = now + self._parts.settings.heartbeat_seconds
                 self.viewer.send(control_frame("hb", time=time.time()))
@@ -55,8 +67,6 @@ class EventStream:
                 self._deliveries.add(frames)
                 self._deliveries.count()
                 continue
-            if draining():
-                return
             self._awake.wait(_CHECK_SECONDS if again is None else min(_CHECK_SECONDS, max(0.0, again - now)))
             self._awake.clear()
 
@@ -72,18 +82,17 @@ class EventStream:
 
 
 def open_stream(parts: Parts, report: WorkerReport) -> Response:
-    """GET /sse?key=...&prefix=...&category=... Raises InvalidRequest, TooManyRequests."""
-    parameters = query(request.environ, "key", "prefix", "category")
-    wanted = Subscribe(
-        keys=parameters.get("key", []),
-        prefixes=parameters.get("prefix", []),
-        categories=parameters.get("category", []),
-    ).parsed()
-    if not (wanted.keys or wanted.prefixes or wanted.categories):
-        raise InvalidRequest("Name what to watch, as /sse?key=gold&key=btc, or with prefix or category.")
+    """GET /sse?key=...&prefix=...&category=...&mode=...&max_rate=...&since=KEY:REV&epoch=...
+
+    Raises InvalidRequest, TooManyRequests.
+    """
+    wanted = _wanted(query(request.environ, *_NAMES, *_HOW, "since"))
+    last_epoch, last_rev = _last_id(request.headers.get("Last-Event-ID"))
+    if last_epoch is not None:
+        wanted = _resumed(wanted, last_epoch, last_rev)
     address = request.remote_addr or ""
     parts.admit(address)
-    stream = EventStream(parts, report, wanted, _last_rev(parts.hub.epoch, request.headers.get("Last-Event-ID")))
+    stream = EventStream(parts, report, wanted, last_rev if last_epoch == parts.hub.epoch else None)
     sock = getattr(request.environ.get("gunicorn.socket"), "settimeout", None)
     if sock is not None:
         sock(parts.settings.send_timeout_seconds)
@@ -106,6 +115,42 @@ def open_stream(parts: Parts, report: WorkerReport) -> Response:
     return response
 
 
-def _last_rev(epoch: str, last_id: str | None) -> int | None:
-    match = _LAST_ID.fullmatch(last_id or "")
-    return int(match[2]) if match and match[1] == epoch else None
+def _wanted(parameters: dict[str, list[str]]) -> Subscribe:
+    named: dict[str, Any] = {field: parameters.get(name, []) for name, field in _NAMES.items()}
+    if not any(named.values()):
+        raise InvalidRequest("Name what to watch, as /sse?key=gold&key=btc, or with prefix or category.")
+    how = {name: value for name in _HOW if (value := single(parameters, name)) is not None}
+    since = dict(_since(text) for text in parameters.get("since", []))
+    try:
+        wanted = msgspec.convert({"op": "sub", **named, **how, "since": since}, Subscribe, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"{error}. Give mode=latest or every, max_rate above 0 and up to 1000.") from None
+    check_pace(wanted)
+    return wanted.parsed()
+
+
+def _since(text: str) -> tuple[str, int]:
+    match = _SINCE.fullmatch(text)
+    if not match:
+        raise InvalidRequest(f"The parameter since is {text!r}; give a key and its rev, as since=gold:41.")
+    return match[1], int(match[2])
+
+
+def _last_id(text: str | None) -> tuple[str | None, int]:
+    """(epoch, rev) of an event's id; the epoch is None when it is no id of ours."""
+    match = _LAST_ID.fullmatch(text or "")
+    if not match or int(match[2]) > MESSAGE_MAX_REV:
+        return None, 0
+    return match[1], int(match[2])
+
+
+def _resumed(wanted: Subscribe, epoch: str, rev: int) -> Subscribe:
+    """`wanted` as browsers repeat it by themselves: with the address of the beginning and the last event's id."""
+    since = wanted.since if wanted.epoch in (None, epoch) else {}
+    is_narrow = not (wanted.prefixes or wanted.categories)
+    if is_narrow and len(wanted.keys) == 1:
+        [key] = wanted.keys
+        since = {key: max(rev, since.get(key, 0))}
+    elif wanted.mode == "every" and not (is_narrow and since.keys() >= set(wanted.keys)):
+        epoch = ""  # no epoch is called so: one id tells of one key, so ticks of the others may be missing
+    return msgspec.structs.replace(wanted, since=since, epoch=epoch)

@@ -6,9 +6,11 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
+from kvcast.bus.workers import WorkerReport
 from kvcast.config import Settings
 from kvcast.errors import Forbidden, InvalidRequest, TooManyRequests
 from kvcast.messages import Subscribe, Unsubscribe
+from kvcast.metrics import HANDED_OVER, RESUMED
 from kvcast.tokens import Keyring
 
 from functions.push.flusher import Flusher
@@ -26,6 +28,7 @@ class Parts:
     joiner: Joiner
     flusher: Flusher
     server_name: str
+    report: WorkerReport
     open_by_address: Counter[str] = field(default_factory=Counter)
 
     def hello(self) -> Frame:
@@ -56,8 +59,7 @@ class Parts:
         names = len(wanted.keys) + len(wanted.prefixes) + len(wanted.categories)
         if not names:
             raise InvalidRequest("The subscribe names nothing; give keys, prefixes or categories.", code="bad_message")
-        if wanted.mode == "every" and wanted.max_rate:
-            raise InvalidRequest("max_rate skips values, so it goes with mode latest only.", code="bad_message")
+        check_pace(wanted)
         known = (
             sum(key in viewer.keys for key in wanted.keys)
             + sum(prefix in viewer.prefixes for prefix in wanted.prefixes)
@@ -68,12 +70,26 @@ class Parts:
             raise InvalidRequest(
                 f"One socket watches at most {most} names; use a prefix, or unsub some.", code="too_many_keys"
             )
+        if not viewer.watched and wanted.since and wanted.epoch in (None, self.hub.epoch):
+            RESUMED.inc()
+            self.report.add("resumed")
         self.joiner.join(viewer, wanted)
+
+    def handed_over(self, kind: str) -> None:
+        """A viewer was sent elsewhere. kind: websocket or sse."""
+        HANDED_OVER.labels(kind).inc()
+        self.report.add("handedOver")
 
     def unsubscribe(self, viewer: Viewer, unwanted: Unsubscribe) -> None:
         """Raises InvalidKey."""
         unwanted = unwanted.parsed()
         self.hub.unwatch(viewer, unwanted.keys, unwanted.prefixes, unwanted.categories)
+
+
+def check_pace(wanted: Subscribe) -> None:
+    """Raises InvalidRequest."""
+    if wanted.mode == "every" and wanted.max_rate:
+        raise InvalidRequest("max_rate skips values, so it goes with mode latest only.", code="bad_message")
 
 
 def check_origin(origin: str | None, host: str, allowed: frozenset[str]) -> None:

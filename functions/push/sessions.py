@@ -14,6 +14,7 @@ from wsproto.utilities import LocalProtocolError
 from kvcast.errors import InvalidRequest, KvcastError, TooManyRequests
 from kvcast.messages import (
     CLOSE_BAD_MESSAGE,
+    CLOSE_RESTART,
     CLOSE_TOO_BIG,
     CLOSE_TOO_MANY,
     CLOSE_TOO_SLOW,
@@ -85,6 +86,8 @@ class Session:
             return
         self._closing = True
         CLOSED.labels(str(code)).inc()
+        if code == CLOSE_RESTART:
+            self._parts.handed_over("websocket")
         with suppress(OSError, ConnectionClosed, LocalProtocolError):  # the last: it is closing already
             self._ws.close(code, reason)
         self._ws.connected = False

@@ -13,6 +13,7 @@ from functions.read.l1 import L1
 from functions.read.lookup import Lookup
 from functions.read.pages import install_pages
 from functions.read.stats import Stats
+from functions.read.strays import install_strays
 from functions.read.views import Views
 
 
@@ -34,5 +35,6 @@ def _serve(app: FunctionApp, opened: Opened) -> None:
     Views(app, pool, lookup, Stats(pool, report, epoch)).install()
     AdminViews(app, pool, report).install()
     install_pages(app)
+    install_strays(app)
     report.start()
     subscription.start()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from threading import Lock
-from typing import Any
+from typing import Any, ClassVar
 
 from kvcast.bus.workers import Report, WorkerReport
 from kvcast.cluster import Cluster, NotInCluster, in_cluster
@@ -49,13 +50,14 @@ class AdminViews:
         self._app.authorized(environ, "admin")
         query(environ)
         try:
-            reports, note = self._report.all(), None
+            reports, sums, note = self._report.all(), self._report.sums(), None
         except BusUnavailable as error:
-            reports, note = [], f"The workers' reports are missing: {error.message}"
+            reports, sums, note = [], {}, f"The workers' reports are missing: {error.message}"
         return json_answer(
             {
                 "success": True,
                 "functions": {name: _function(name, reports) for name in ("write", "read", "push")},
+                "handOver": {what: sums.get(what, 0) for what in ("handedOver", "resumed")},
                 "note": note,
                 "cluster": self._orchestrator.view(),
             }
@@ -82,6 +84,8 @@ def _function(name: str, reports: list[Report]) -> dict[str, Any]:
 class Orchestrator:
     """Kubernetes where there is one, asked at most every _CLUSTER_SECONDS."""
 
+    find: ClassVar[Callable[[], Cluster]] = staticmethod(in_cluster)
+
     def __init__(self) -> None:
         self._cluster: Cluster | None = None
         self._held: dict[str, Any] = {}
@@ -97,7 +101,7 @@ class Orchestrator:
 
     def _ask(self) -> dict[str, Any]:
         try:
-            self._cluster = self._cluster or in_cluster()
+            self._cluster = self._cluster or type(self).find()
             return self._cluster.functions()
         except NotInCluster as reason:
             return {"namespace": None, "notes": [str(reason)], "functions": {}}

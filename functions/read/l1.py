@@ -7,6 +7,7 @@ is not kept when something newer was heard of the key since the lookup began.
 from __future__ import annotations
 
 from collections import OrderedDict
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -34,8 +35,6 @@ def make_entry(change: Change, source: str) -> Entry:
 
 
 def _iso(expires_ms: int) -> bytes:
-    from datetime import UTC, datetime
-
     return msgspec.json.encode(datetime.fromtimestamp(expires_ms / 1000, UTC))
 
 

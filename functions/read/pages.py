@@ -11,6 +11,8 @@ from kvcast.web import Answer, Environ, FunctionApp
 from kvcast.web.answers import Endpoint
 from kvcast.web.requests import key_in_path
 
+from functions.read.preloads import with_preloads
+
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -69,6 +71,8 @@ def _viewer(path: Path, embed_origins: Collection[str]) -> Endpoint:
 class _File:
     def __init__(self, path: Path, caching: str, policy: str = POLICY) -> None:
         self._body = path.read_bytes()
+        if path.suffix == ".html":
+            self._body = with_preloads(self._body.decode(), path.parent).encode()
         self._etag = f'"{hashlib.sha256(self._body).hexdigest()[:16]}"'
         self._headers = [
             ("Content-Type", _TYPES[path.suffix]),

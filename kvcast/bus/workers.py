@@ -9,11 +9,12 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
 from threading import Event
+from typing import Any
 
 import msgspec
 
 from kvcast.bus.connection import Breaker, open_redis
-from kvcast.draining import draining
+from kvcast.draining import at_the_end, draining
 from kvcast.errors import BusUnavailable
 from kvcast.loops import start_loop
 
@@ -22,6 +23,7 @@ STAGES = ("commit", "publish", "socket")
 _STALE_SECONDS = 5
 _WINDOW_SECONDS = 10
 _KEY = "kvcast:workers"
+_SUMS_KEY = "kvcast:sums"
 
 
 class Report(msgspec.Struct):
@@ -42,15 +44,21 @@ class Report(msgspec.Struct):
 
 
 class WorkerReport:
-    """Counts what happens in this worker and announces it. `count` and `took` are cheap."""
+    """Counts what happens in this worker and announces it. `count`, `took` and `add` are cheap.
+
+    What is added is summed up in Redis over all workers that ever were, as a worker takes its own counters with it.
+    The sums are lost with Redis.
+    """
 
     def __init__(self, function: str, redis_url: str, connections: Callable[[], int] = lambda: 0) -> None:
         self._function = function
-        self.worker = f"{socket.gethostname()}-{os.getpid()}"
+        self._host = socket.gethostname()
+        self.worker = f"{self._host}-{os.getpid()}"
         self._client = open_redis(redis_url, connections=4)
         self._breaker = Breaker()
         self._connections = connections
         self._totals: dict[str, int] = {}
+        self._added: dict[str, int] = {}
         self._samples: deque[tuple[float, float, dict[str, int]]] = deque(maxlen=_WINDOW_SECONDS + 1)
         self._stages: dict[str, list[int]] = {}
         self._minute: deque[dict[str, list[int]]] = deque(maxlen=60)  # one element a second
@@ -58,12 +66,23 @@ class WorkerReport:
 
     def start(self) -> None:
         start_loop("worker-report", self._announce_for_ever)
+        at_the_end(self._hand_in)
 
     def stop(self) -> None:
         self._ended.set()
 
     def count(self, what: str, number: int = 1) -> None:
         self._totals[what] = self._totals.get(what, 0) + number
+
+    def add(self, what: str) -> None:
+        """Add one to a sum that outlives this worker."""
+        self._added[what] = self._added.get(what, 0) + 1
+
+    def sums(self) -> dict[str, int]:
+        """What was added by all workers since Redis began. Raises BusUnavailable."""
+        with self._breaker.guard():
+            raw: Any = self._client.hgetall(_SUMS_KEY)
+        return {name.decode(): int(number) for name, number in raw.items()}
 
     def took(self, stage: str, seconds: float, times: int = 1) -> None:
         """A change took so long for one stage of its way: commit, publish or socket. times: how many did."""
@@ -87,6 +106,13 @@ class WorkerReport:
                     self._client.hdel(_KEY, name)
         return reports
 
+    def of_this_host(self) -> list[Report]:
+        """The last reports of this function's workers here, which in Kubernetes is a pod. Raises BusUnavailable."""
+        return [
+            report for report in self.all()
+            if report.function == self._function and report.worker.rpartition("-")[0] == self._host
+        ]
+
     def _announce_for_ever(self) -> None:
         while not self._ended.wait(1.0):
             self._minute.append(self._stages)
@@ -97,6 +123,17 @@ class WorkerReport:
                     self._client.hset(_KEY, f"{self._function}-{self.worker}", msgspec.json.encode(self._report()))
             except BusUnavailable:
                 pass  # /stats then leaves this worker out
+            self._hand_in()
+
+    def _hand_in(self) -> None:
+        """What Redis does not take is handed in the next time."""
+        added, self._added = self._added, {}
+        for what, number in added.items():
+            try:
+                with self._breaker.guard():
+                    self._client.hincrby(_SUMS_KEY, what, number)
+            except BusUnavailable:
+                self._added[what] = self._added.get(what, 0) + number
 
     def _report(self) -> Report:
         (first_at, first_cpu, first), (last_at, last_cpu, last) = self._samples[0], self._samples[-1]

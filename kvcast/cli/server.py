@@ -48,7 +48,11 @@ def register(commands: Any) -> None:
 
 def run_up(arguments: argparse.Namespace) -> int:
     from kvcast.config import Settings
-    from kvcast.up import run
+
+    try:
+        from kvcast.up import run
+    except ModuleNotFoundError as error:  # as in the image, whose stores are elsewhere
+        raise SettingsError(f"The local run needs {error.name}; install it with pip install 'kvcast[local]'.") from None
 
     given = {name: getattr(arguments, flag) for flag, name in _FLAGS.items() if getattr(arguments, flag) is not None}
     inherited = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in given}

@@ -240,6 +240,22 @@ def import_file(page: Page, name: str, content: bytes) -> None:
     page.locator("#import-go").click()
 
 
+@pytest.mark.parametrize("size", [(1440, 900), (360, 740)])
+def test_the_last_key_in_sight_is_whole(
+    new_page: Callable[..., Page], fresh_app: Server, fresh_call: Caller, size: tuple[int, int]
+) -> None:
+    long = '{"a long":"value that does not fit its cell, whatever it says"}'
+    for number in range(40):
+        fresh_call.rev_of(f"key-{number}" + 100 * "x", long)
+    page = new_page(size=size)
+    page.goto(f"{fresh_app.url}/admin#token={fresh_app.token}")
+    expect(page.locator("#rows tr")).to_have_count(40)
+    bottom = "(node) => node.getBoundingClientRect().bottom"
+    end = page.locator(".keys .scroll").evaluate(bottom)
+    edges = page.locator("#rows tr").evaluate_all(f"(rows) => rows.map({bottom})")
+    assert min(abs(end - edge) for edge in edges) < 2
+
+
 def test_a_csv_with_bad_lines_is_imported_and_each_is_reported(
     console: Page, call: Caller, key: str, tmp_path: Path
 ) -> None:
@@ -342,6 +358,28 @@ def test_functions_and_latency_are_measured_to_the_painted_frame(console: Page, 
     for stage in range(3):
         expect(figures.nth(stage).locator("td").first).to_have_text(re.compile(r"≤ [\d.,]+ ms"))
     expect(console.locator("#latency-note")).to_contain_text("changes of the listed keys")
+
+
+def test_a_clock_that_is_wrong_changes_neither_latency_nor_age(
+    new_page: Callable[..., Page], console_url: str, app: Server, call: Caller, key: str
+) -> None:
+    page = new_page()
+    page.add_init_script("const real = Date.now; Date.now = () => real() + 3_600_000; delete window.SharedWorker;")
+    call.rev_of(key, "1")
+    page.goto(console_url)
+    page.locator("#find-prefix").fill(key)
+    expect(page.locator("#rows tr")).to_have_count(1)
+    expect(page.locator("#state")).to_contain_text("Live")
+
+    def painted() -> str:
+        call.rev_of(key, "2")
+        return page.locator("#latency-rows tr").nth(3).locator("td").first.inner_text().removesuffix("\u2013")
+
+    assert float(eventually(painted, within=15).removesuffix(" ms").replace(",", "")) < 2000
+    page.goto(f"{app.url}/viewer/{key}")
+    call.rev_of(key, "3")
+    expect(page.locator("#value")).to_have_text("3")
+    expect(page.locator("#age")).to_have_text(re.compile(r"^[0-3] s ago$"))
 
 
 def test_a_token_that_may_only_write_is_told_what_it_may_not_see(

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page
 
 from tests.browser.faults import Faults
-from tests.browser.looking import eventually_true, viewers
+from tests.browser.looking import eventually_true, set_hidden, viewers
 from tests.calls import Caller
 from tests.conftest import Server
 from tests.polling import eventually
@@ -163,6 +163,54 @@ def test_where_the_socket_is_blocked_the_same_comes_another_way(
     expect_told(page, ["2345.60", "absent", "ready true", "2345.70", '{"a": 1.0}'])
     assert call("DELETE", f"/keys/{key}").status == 200
     eventually_true(page, "['del', 'absent'].includes(told.at(-1)) && told.length === 6")
+
+
+def test_mode_and_rate_are_kept_where_the_socket_is_blocked(
+    page: Page, app: Server, faults: Faults, unique_key: Callable[..., str]
+) -> None:
+    """Each tick stays each tick, over a further stream too; a hidden tab is asked for less, a shown one catches up."""
+    faults.expect(r"WebSocket connection to")
+    key, call = unique_key(), Caller(app.url, app.token)
+    call.rev_of(key, "0")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/sse?" in request.url else None)
+    page.add_init_script(NO_SOCKETS)
+    open_plain(page, app)
+    start(page, [key], {"mode": "every"}, shared=False)
+    expect_told(page, ["0", "ready true"])
+    page.evaluate("key => connection.watch([key], {}, () => {})", f"{key}.other")
+    for n in range(1, 40):
+        call.rev_of(key, str(n))
+    eventually_true(page, "told.at(-1) === '39'")
+    assert values_told(page) == [str(n) for n in range(40)]
+    assert page.evaluate("connection.carrier") == "EventLink"
+    assert all("mode=every" in url for url in asked)
+    assert "since=" in asked[-1]
+
+
+def test_a_hidden_tab_asks_for_less_where_the_socket_is_blocked(
+    page: Page, app: Server, faults: Faults, unique_key: Callable[..., str]
+) -> None:
+    faults.expect(r"WebSocket connection to")
+    key, call = unique_key(), Caller(app.url, app.token)
+    call.rev_of(key, "0")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/sse?" in request.url else None)
+    page.add_init_script(NO_SOCKETS)
+    open_plain(page, app)
+    start(page, [key], shared=False)
+    expect_told(page, ["0", "ready true"])
+    assert "max_rate" not in asked[-1]
+    set_hidden(page, True)
+    eventually(lambda: page.evaluate("1") and "max_rate=1" in asked[-1])
+    for n in range(1, 20):
+        call.rev_of(key, str(n))
+    set_hidden(page, False)
+    eventually_true(page, "told.at(-1) === '19'", 1)
+    assert len(page.evaluate("told")) < 8
+    eventually(lambda: page.evaluate("1") and "max_rate" not in asked[-1])
+    call.rev_of(key, "20")
+    eventually_true(page, "told.at(-1) === '20'", 0.9)
 
 
 @pytest.mark.parametrize("obstacle", ["none there", "not to be loaded"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -26,6 +27,7 @@ PAGES = {
     "admin": ("/admin#token=", "gold"),
     "docs": ("/docs", "/add"),
 }
+WORKERS_OWN = {"/sharing.js", "/outbox.js"}  # what the shared worker fetches for itself
 LIVE = [name for name in PAGES if name not in ("sign-in", "docs")]
 SIDEWAYS = """() => {
   const width = document.documentElement.clientWidth;
@@ -105,15 +107,36 @@ def test_a_value_comes_alive_exactly_as_it_was_written(
     expect(page.locator("#value")).to_have_text("2345.70")
 
 
+@pytest.mark.parametrize("name", ["board", "viewer of a price", "admin", "docs"])
+def test_every_module_is_fetched_at_once_and_none_for_nothing(
+    new_page: Callable[..., Page], show: Callable[[Page, str], Page], name: str
+) -> None:
+    page = new_page()
+    fetched: list[str] = []
+    page.on("request", lambda request: fetched.append(urlsplit(request.url).path))
+    show(page, name)
+    preloaded = page.eval_on_selector_all(
+        "link[rel=modulepreload]", "links => links.map((link) => new URL(link.href).pathname)"
+    )
+    own = page.eval_on_selector_all("script[src]", "scripts => scripts.map((script) => new URL(script.src).pathname)")
+    modules = {path for path in fetched if path.endswith(".js")} - {"/worker.js"}
+    assert modules - set(own) - WORKERS_OWN == set(preloaded) - WORKERS_OWN
+    assert len(preloaded) == len(set(preloaded))
+    assert set(preloaded) >= {"/i18n.js", "/chrome.js"}
+
+
 @pytest.mark.parametrize("name", PAGES)
-def test_axe_finds_no_violation_in_either_theme(
+def test_axe_finds_no_violation_in_either_theme_and_language(
     new_page: Callable[..., Page], show: Callable[[Page, str], Page], name: str
 ) -> None:
     page = show(new_page(reduced_motion="reduce"), name)  # so that no colour is between two themes
-    for theme in ("dark", "light"):
-        page.emulate_media(color_scheme=theme)
-        found = violations(page)
-        assert not found, "\n".join([theme, *found])
+    for language in ("en", "vi"):
+        expect(page.locator("html")).to_have_attribute("lang", language)
+        for theme in ("dark", "light"):
+            page.emulate_media(color_scheme=theme)
+            found = violations(page)
+            assert not found, "\n".join([language, theme, *found])
+        page.locator("#language").click()
 
 
 def test_axe_is_what_was_vendored() -> None:
@@ -138,6 +161,14 @@ def test_nothing_scrolls_sideways_on_a_telephone_or_a_wall(
             page.set_viewport_size({"width": width, "height": height})
             eventually(lambda: not page.evaluate(SIDEWAYS) or pytest.fail("\n".join(page.evaluate(SIDEWAYS))))
         page.locator("#language").click()
+
+
+@pytest.mark.parametrize("language", ["en-US", "vi-VN"])
+def test_the_header_is_one_row_on_a_telephone(
+    new_page: Callable[..., Page], show: Callable[[Page, str], Page], language: str
+) -> None:
+    page = show(new_page(language, size=(360, 740)), "board")
+    assert page.locator("#chrome").evaluate("(node) => node.offsetHeight") <= 56
 
 
 def test_a_price_is_legible_at_two_metres(new_page: Callable[..., Page], show: Callable[[Page, str], Page]) -> None:

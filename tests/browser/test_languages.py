@@ -104,6 +104,14 @@ def test_every_text_is_there_in_both_languages_with_the_same_parameters(
                 assert parameters(text) == parameters(texts["vi"][name]), name
 
 
+def test_every_reason_that_the_client_gives_is_known_in_vietnamese() -> None:
+    sources = ("attention.js", "client.js", "reconnecting.js", "shared.js")
+    said = {reason for name in sources for reason in re.findall(r'"([A-Z][a-z][^"]*\.)"', (WEB / name).read_text())}
+    assert {"Connecting again.", "The network is away."} <= said
+    known = (WEB / "chrome-text.js").read_text(encoding="utf-8")
+    assert [reason for reason in said if f'"{reason}": "' not in known] == []
+
+
 def parameters(text: str) -> set[str]:
     return {part.split("}")[0] for part in text.split("{")[1:]}
 

@@ -111,6 +111,74 @@ def test_last_event_id_leaves_out_what_is_known(app: Server, opened: Open, clien
     assert opened(app, {"Last-Event-ID": known}, key=[gold]).last("snap")["value"] == 2
 
 
+def test_every_brings_each_tick_and_resumes_by_since(
+    app: Server, opened: Open, client: Client, unique_key: Key
+) -> None:
+    gold, btc = unique_key("a:gold"), unique_key("btc")
+    stream = opened(app, key=[gold, btc], mode=["every"])
+    epoch = stream.next()["epoch"]
+    assert stream.last("subbed")["recovered"] is True
+    seen = [client.set(gold, n).rev for n in range(30)][9]
+    assert [one["value"] for one in stream.until("upd", value=29)] == [*range(30)]
+    other = client.set(btc, "x").rev
+    since = [f"{gold}:{seen}", f"{btc}:{other}"]
+    again = opened(app, key=[gold, btc], mode=["every"], since=since, epoch=[epoch]).until("subbed")
+    assert [one["value"] for one in again if one["op"] == "upd"] == [*range(10, 30)]
+    assert again[-1]["recovered"] is True
+    elsewhere = opened(app, key=[gold], mode=["every"], since=since[:1], epoch=["another"]).until("subbed")
+    assert [one["op"] for one in elsewhere[1:]] == ["snap", "subbed"]
+    assert elsewhere[-1]["recovered"] is False
+
+
+def test_latest_leaves_out_what_since_names(app: Server, opened: Open, client: Client, unique_key: Key) -> None:
+    gold, btc = unique_key("gold"), unique_key("btc")
+    revs = {key: client.set(key, 1).rev for key in (gold, btc)}
+    newer = client.set(btc, 2).rev
+    since = [f"{key}:{rev}" for key, rev in revs.items()]
+    told = opened(app, key=[gold, btc], since=since).until("subbed")
+    assert [(one["key"], one["rev"]) for one in told if one["op"] == "snap"] == [(btc, newer)]
+
+
+def test_every_with_last_event_id_of_one_key_replays_what_was_missed(
+    app: Server, opened: Open, client: Client, unique_key: Key
+) -> None:
+    gold = unique_key("gold")
+    stream = opened(app, key=[gold], mode=["every"])
+    stream.until("subbed")
+    client.set(gold, 0)
+    stream.until("upd", value=0)
+    last_id = {"Last-Event-ID": stream.ids[-1]}
+    for n in (1, 2, 3):
+        client.set(gold, n)
+    resumed = opened(app, last_id, key=[gold], mode=["every"])
+    again = resumed.until("upd", value=3)  # the worker may hear the last of them only now
+    assert [one["value"] for one in again if one["op"] == "upd"] == [1, 2, 3]
+    assert not any(one["op"] == "snap" or one.get("recovered") is False for one in again)
+    several = opened(app, last_id, key=[gold, unique_key("other")], mode=["every"])
+    assert several.last("subbed")["recovered"] is False, "one id says nothing of the other key"
+
+
+def test_max_rate_thins_out_and_the_last_one_comes(app: Server, opened: Open, client: Client, unique_key: Key) -> None:
+    gold = unique_key("gold")
+    stream = opened(app, key=[gold], max_rate=["4"])
+    stream.until("subbed")
+    for n in range(60):
+        client.set(gold, n)
+    told = [one["value"] for one in stream.until("upd", value=59)]
+    assert len(told) < 20
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["mode=some", "mode=latest&mode=every", "max_rate=0", "max_rate=nan", "max_rate=1001", "mode=every&max_rate=1",
+     "since=a", "since=a:", "since=:1", "since=a:-1", "since=a:9999999999999999999", "since=a%2Fb:1"],
+)  # fmt: skip
+def test_a_bad_way_to_watch_is_a_bad_request(query: str, app: Server) -> None:
+    with pytest.raises(Refused) as refused:
+        EventStream(app.url, f"key=a&{query}")
+    assert refused.value.status == 400
+
+
 @pytest.mark.parametrize("last_id", ["", "nonsense", "another-{rev}", "{epoch}-", "{epoch}-" + "9" * 20, "\xff"])
 def test_a_foreign_last_event_id_brings_everything(
     last_id: str, app: Server, opened: Open, client: Client, unique_key: Key

@@ -17,6 +17,7 @@ import redis
 
 from kvcast.client import Client
 from kvcast.embedded import Stores, Valkey
+from tests.calls import Caller
 from tests.conftest import Server
 from tests.functions.push.raw import BINARY, CLOSE, PING, TEXT, Object, Refused, WebSocket, frame
 from tests.polling import eventually
@@ -700,6 +701,25 @@ def test_large_values_of_many_keys_arrive_whole(app: Server, opened: Open, clien
     socket = opened(app, receive_buffer=8192)
     seen = socket.subscribe(prefixes=[unique_key("")])
     assert {one["key"]: one["value"] for one in seen[:-1]} == values
+
+
+def metrics(server: Server) -> str:
+    return Caller(server.url, check=False)("GET", "/metrics").body.decode()
+
+
+def test_a_viewer_that_comes_back_to_an_unready_worker_is_served_for_a_while(
+    serve: Serve, opened: Open, unique_key: Key
+) -> None:
+    """A proxy that keeps sessions sends it there until it has seen that the pod is unready."""
+    server = serve("push", KVCAST_DRAIN_SECONDS="4")
+    early = opened(server)
+    early.subscribe(unique_key())
+    os.kill(server.pid, signal.SIGTERM)
+    eventually(lambda: Caller(server.url, check=False)("GET", "/healthz/ready").status == 503)
+    late = opened(server)
+    late.subscribe(unique_key())
+    eventually(lambda: 'kvcast_handed_over_total{kind="websocket"}' in metrics(server), within=8)
+    assert [socket.closed(within=8).code for socket in (early, late)] == [1012] * 2
 
 
 def test_a_full_worker_refuses_one_more_and_a_drain_tells_every_viewer(

@@ -68,6 +68,16 @@ for (const [carrier, blocks] of WAYS) {
   });
 }
 
+test("PollLink: any number of the longest keys fits the server's request line", async () => {
+  const { store, connection } = await start({ blocksSockets: true, blocksStreams: true });
+  const keys = Array.from({ length: 120 }, (_, i) => `${i}.`.padEnd(127, "đ"));
+  for (const key of keys) store.set(key, "1");
+  const told = new Set();
+  connection.watch(keys, {}, ({ op, key }) => op === "snap" && told.add(key));
+  await until(() => told.size === 120, "all", 9000);
+  assert.ok(store.longestAddress > 4000 && store.longestAddress < 8000, `${store.longestAddress}`);
+});
+
 test("mode every says that ticks may be missing where they may", async () => {
   for (const [carrier, blocks] of WAYS) {
     const { store, connection } = await start(blocks);
@@ -75,8 +85,87 @@ test("mode every says that ticks may be missing where they may", async () => {
     const ready = [];
     connection.watch(["gold"], { mode: "every" }, (event) => event.op === "ready" && ready.push(event.recovered));
     await until(() => ready.length, "ready");
-    assert.deepEqual(ready, [carrier === "SocketLink"]);
+    assert.deepEqual(ready, [carrier !== "PollLink"]);
   }
+});
+
+test("EventLink: mode and rate are asked of the server, as the strongest of the wishes", async () => {
+  const { store, connection } = await start({ blocksSockets: true });
+  const asked = () => [store.streams.at(-1).mode, store.streams.at(-1).maxRate];
+  connection.watch(["gold"], { maxRate: 2 }, () => {});
+  await until(() => connection.state === "live", "live");
+  assert.deepEqual(asked(), ["latest", "2"]);
+  const stop = connection.watch(["btc"], { maxRate: 5 }, () => {});
+  await until(() => asked()[1] === "5", "the higher rate");
+  connection.watch(["eth"], {}, () => {});
+  await until(() => asked()[1] === null, "no rate");
+  stop();
+  connection.watch(["gold"], { mode: "every" }, () => {});
+  await until(() => asked()[0] === "every", "each tick");
+  assert.equal(store.streams.length, 4, "one stream for each wish");
+});
+
+test("EventLink: watches of several rates begin with one stream", async () => {
+  const { store, connection } = await start({ blocksSockets: true });
+  const ready = [];
+  for (const [key, maxRate] of [["z", 5], ["a", 2], ["m", 5]]) connection.watch([key], { maxRate }, ({ op }) => op === "ready" && ready.push(key));
+  await until(() => ready.length === 3 && connection.state === "live", "all");
+  assert.deepEqual(store.streams.map(({ keys, maxRate }) => [keys, maxRate]), [[["a", "m", "z"], "5"]]);
+});
+
+test("EventLink: in mode every no tick is lost when another watch opens another stream", async () => {
+  const { store, connection } = await start({ blocksSockets: true });
+  const seen = [];
+  store.set("gold", "0");
+  connection.watch(["gold", "later"], { mode: "every" }, (event) => seen.push(event.value ?? event.recovered));
+  await until(() => seen.length === 3, "ready"); // the value, the absent key, ready
+  const writes = setInterval(() => store.set("gold", String(store.ticks.length)), 1);
+  cleanups.push(() => clearInterval(writes));
+  for (const key of ["a", "b", "c"]) {
+    const before = store.streams.length;
+    connection.watch([key], {}, () => {});
+    await until(() => store.streams.length > before, "another stream");
+  }
+  clearInterval(writes);
+  store.set("later", "1");
+  await until(() => seen.at(-1) === "1", "the last");
+  assert.deepEqual(seen.slice(3, -1), store.ticks.slice(1, -1).map(({ value }) => value));
+  assert.equal(store.streams.at(-1).since.later, 0);
+  assert.equal(connection.carrier, "EventLink");
+});
+
+test("EventLink: mode every goes on where the socket was, and says what it cannot know of a prefix", async () => {
+  const { store, connection } = await start({});
+  const [named, wide] = [[], []];
+  store.set("gold", "1");
+  connection.watch(["gold"], { mode: "every" }, (event) => named.push(event.value ?? event.recovered));
+  connection.watch([], { prefix: "s.", mode: "every" }, (event) => wide.push(event.value ?? event.recovered));
+  await until(() => wide.length === 1 && named.length === 2, "ready");
+  const { port } = store;
+  await store.stop();
+  store.blocksSockets = true;
+  for (const value of ["2", "3", "4"]) store.set("gold", value);
+  await store.start(port);
+  await until(() => connection.carrier === "EventLink" && named.length === 6, "the missed ticks", 9000);
+  assert.deepEqual(named, ["1", true, "2", "3", "4", true]);
+  assert.deepEqual(wide, [true, true], "nothing came under the prefix meanwhile");
+  connection.watch(["other"], {}, () => {});
+  await until(() => wide.length === 3, "the torn watch");
+  assert.deepEqual(wide, [true, true, false]);
+});
+
+test("EventLink: a refused name costs only itself", async () => {
+  const { store, connection } = await start({ blocksSockets: true });
+  const told = { gold: [], "bad!": [], btc: [], eth: [] };
+  store.set("gold", "1");
+  connection.watch(["gold"], {}, ({ op }) => told.gold.push(op));
+  await until(() => connection.state === "live", "live");
+  for (const key of ["btc", "bad!", "eth"]) connection.watch([key], { maxRate: key.length }, ({ op }) => told[key].push(op));
+  await until(() => told["bad!"].length && told.btc.length === 2 && told.eth.length === 2, "answers");
+  assert.deepEqual(told, { gold: ["snap", "ready"], "bad!": ["error"], btc: ["absent", "ready"], eth: ["absent", "ready"] });
+  store.set("eth", "2");
+  await until(() => told.eth.length === 3, "the update");
+  assert.equal(connection.carrier, "EventLink");
 });
 
 test("it climbs back to the socket when that is free again, and nothing is lost or told twice", async () => {

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 
 import { Session } from "../../web/session.js";
+import { Silence } from "../../web/silence.js";
 import { Subscription } from "../../web/subscription.js";
 import { Store } from "./store_server.mjs";
 import { neverWithin, until } from "./waiting.mjs";
@@ -60,4 +61,64 @@ test("a network that went away is doubted at once", async () => {
   assert.equal(session.state, "stale");
   await until(() => session.state === "live", "the answer that proves the network");
   assert.deepEqual(states, ["live", "stale", "live"]);
+});
+
+/** A Silence on a clock of its own, that heard hello just now. */
+function listening(heartbeat = 10) {
+  let now = 1_000_000;
+  const silence = new Silence(() => now);
+  silence.heard({ op: "hello", heartbeat });
+  return { silence, wait: (ms) => { now += ms; } };
+}
+
+test("without a ping one and a half heartbeats are doubt, and 25 s the end", () => {
+  const { silence, wait } = listening();
+  wait(15_000);
+  assert.deepEqual([silence.isDoubtful(false), silence.isTooLong], [false, false]);
+  wait(1);
+  assert.deepEqual([silence.isDoubtful(false), silence.isTooLong], [true, false]);
+  wait(10_000);
+  assert.equal(silence.isTooLong, true);
+  silence.heard({ op: "hb" });
+  assert.deepEqual([silence.isDoubtful(false), silence.isTooLong], [false, false]);
+});
+
+test("a machine that slept is noticed once, a slow check is not sleep", () => {
+  const { silence, wait } = listening();
+  wait(4000);
+  assert.equal(silence.slept(), false);
+  wait(60_000);
+  assert.deepEqual([silence.slept(), silence.slept()], [true, false]);
+});
+
+test("a link that was probed is deaf after two seconds without a word", () => {
+  const { silence, wait } = listening();
+  silence.probed();
+  wait(2000);
+  assert.equal(silence.isDeaf, false);
+  wait(1);
+  assert.equal(silence.isDeaf, true);
+  silence.heard({ op: "hb" });
+  assert.equal(silence.isDeaf, false);
+});
+
+test("browsers that lost one server do not come back in one instant", async () => {
+  const store = await new Store().start();
+  cleanups.push(() => store.stop());
+  for (let i = 0; i < 40; i += 1) {
+    const session = new Session({ base: `http://127.0.0.1:${store.port}/` });
+    cleanups.push(() => session.close());
+    session.watch(new Subscription(["gold"]), () => {});
+  }
+  await until(() => store.asked.length === 40, "all");
+  const arrivals = [];
+  const lostAt = performance.now();
+  Object.defineProperty(store, "blocksSockets", { get: () => !arrivals.push(performance.now() - lostAt) });
+  for (const peer of store.server.peers) peer.vanish();
+  await until(() => store.asked.length === 80, "all again", 9000);
+  assert.ok(Math.min(...arrivals) > 450, `the first came after ${Math.min(...arrivals)} ms`);
+  for (const at of arrivals) {
+    const together = arrivals.filter((other) => other >= at && other < at + 100).length;
+    assert.ok(together < 25, `${together} of 40 within 100 ms`);
+  }
 });

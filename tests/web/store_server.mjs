@@ -11,6 +11,8 @@ export class Store {
   ticks = []; // {key, value, rev, category}
   asked = []; // what WebSocket clients sent, but for pings
   requests = []; // paths of the HTTP calls
+  longestAddress = 0;
+  streams = []; // what each stream asked for
   blocksSockets = false;
   blocksStreams = false;
   keepsTicks = true;
@@ -79,9 +81,13 @@ export class Store {
     for (const [field, names] of Object.entries(peer.watcher.names)) {
       for (const name of message[field] ?? []) names[message.op === "sub" ? "add" : "delete"](name);
     }
-    if (message.op !== "sub") return undefined;
+    if (message.op === "sub") this.#snapshot(peer.send, message);
+    return undefined;
+  }
+
+  #snapshot(send, message) {
     const { keys = [], prefixes = [], categories = [], since = {}, epoch, mode } = message;
-    if (keys.includes("bad!")) return peer.send('{"op":"error","code":"invalid_key","message":"No."}');
+    if (keys.includes("bad!")) return send('{"op":"error","code":"invalid_key","message":"No."}');
     let recovered = epoch === undefined || epoch === this.epoch;
     for (const entry of this.entries.values()) {
       const { key, value, rev, category } = entry;
@@ -91,19 +97,20 @@ export class Store {
       if (from !== undefined && rev <= from) continue;
       const replays = mode === "every" && from !== undefined;
       if (replays && this.keepsTicks) {
-        for (const tick of this.ticks) if (tick.key === key && tick.rev > from) peer.send(this.frame(tick, "upd"));
+        for (const tick of this.ticks) if (tick.key === key && tick.rev > from) send(this.frame(tick, "upd"));
       } else {
         if (replays) recovered = false;
-        if (value !== null || from !== undefined) peer.send(this.frame(entry, "snap"));
+        if (value !== null || from !== undefined) send(this.frame(entry, "snap"));
       }
     }
     const absent = keys.filter((key) => (this.entries.get(key)?.value ?? null) === null);
-    return peer.send(JSON.stringify({ op: "subbed", keys, absent, recovered }));
+    return send(JSON.stringify({ op: "subbed", keys, absent, recovered }));
   }
 
   #http(request, response) {
     const { pathname, searchParams } = new URL(request.url, "http://t");
     this.requests.push(pathname);
+    this.longestAddress = Math.max(this.longestAddress, request.url.length);
     if (pathname === "/sse" && !this.blocksStreams) return this.#stream(request, response, searchParams);
     const entry = ({ key, value, rev, category }) =>
       `{"key":"${key}","value":${value},"category":"${category}","rev":${rev},"updatedAt":"${AT}","source":"l1"}`;
@@ -127,6 +134,13 @@ export class Store {
 
   #stream(request, response, query) {
     const [keys, prefixes, categories] = ["key", "prefix", "category"].map((name) => listOf(query, name));
+    const since = Object.fromEntries(listOf(query, "since").map((text) => [text.slice(0, text.lastIndexOf(":")), Number(text.split(":").at(-1))]));
+    const [mode, epoch] = [query.get("mode") ?? "latest", query.get("epoch") ?? undefined];
+    this.streams.push({ keys, prefixes, categories, since, mode, epoch, maxRate: query.get("max_rate") });
+    if (keys.includes("bad!")) {
+      response.writeHead(400, { "Content-Type": "application/json" });
+      return response.end('{"error":{"code":"invalid_key","message":"No."}}');
+    }
     const covers = ({ key, category }) => keys.includes(key) || categories.includes(category) || prefixes.some((prefix) => key.startsWith(prefix));
     const send = (text) => response.write(`data: ${text}\n\n`);
     const watcher = { covers, send, end: () => response.destroy() };
@@ -134,8 +148,6 @@ export class Store {
     request.on("close", () => this.watchers.delete(watcher));
     response.writeHead(200, { "Content-Type": "text/event-stream" });
     send(this.#hello());
-    for (const each of this.living) if (covers(each)) send(this.frame(each, "snap"));
-    const absent = keys.filter((key) => (this.entries.get(key)?.value ?? null) === null);
-    send(JSON.stringify({ op: "subbed", keys, absent, recovered: true }));
+    return this.#snapshot(send, { keys, prefixes, categories, since, epoch, mode });
   }
 }

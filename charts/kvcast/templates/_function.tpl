@@ -1,9 +1,22 @@
 {{/* The block that write, read and push share. Arguments: a dict of `root` and `name`. */}}
 
-{{/* The account of a function that asks the Kubernetes API; empty for the others, which get no token. */}}
+{{/* "true" for a function that asks the Kubernetes API: no other gets a token. */}}
+{{- define "kvcast.asksKubernetes" -}}
+{{- if or (and (eq .name "read") .root.Values.read.clusterView.enabled) (and (eq .name "push") .root.Values.push.deletionCost.enabled) -}}true{{- end -}}
+{{- end -}}
+
+{{/* "true" where the chart makes an account for the function. */}}
+{{- define "kvcast.makesAccount" -}}
+{{- $account := (index .root.Values .name).serviceAccount -}}
+{{- if and (not $account.name) (or $account.annotations (include "kvcast.asksKubernetes" .)) -}}true{{- end -}}
+{{- end -}}
+
+{{/* The account of a function; empty: the namespace's default one. */}}
 {{- define "kvcast.serviceAccount" -}}
-{{- if or (and (eq .name "read") .root.Values.read.clusterView.enabled) (and (eq .name "push") .root.Values.push.deletionCost.enabled) -}}
+{{- if include "kvcast.makesAccount" . -}}
 {{- printf "%s-%s" (include "kvcast.fullname" .root) .name -}}
+{{- else -}}
+{{- (index .root.Values .name).serviceAccount.name -}}
 {{- end -}}
 {{- end -}}
 
@@ -31,38 +44,34 @@ spec:
   template:
     metadata:
       labels:
-        {{- include "kvcast.labels" (dict "root" $root "component" $name) | nindent 8 }}
+        {{- include "kvcast.podLabels" (dict "root" $root "component" $name) | nindent 8 }}
         {{- with $of.podLabels }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
       annotations:
         kubectl.kubernetes.io/default-container: {{ $name }}
-        checksum/config: {{ include (print $root.Template.BasePath "/config.yaml") $root | sha256sum }}
-        checksum/given-secrets: {{ list $root.Values.auth $root.Values.externalDatabase $root.Values.externalRedis | toJson | sha256sum }}
+        checksum/config: {{ include "kvcast.settings" $root | sha256sum }}
+        checksum/given-secrets: {{ include "kvcast.givenSecrets" $root }}
         {{- with $of.podAnnotations }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
     spec:
       {{- if $account }}
-      serviceAccountName: {{ $account }}
+      serviceAccountName: {{ $account | quote }}
       {{- end }}
-      automountServiceAccountToken: {{ ternary "true" "false" (ne $account "") }}
+      automountServiceAccountToken: {{ include "kvcast.asksKubernetes" . | default "false" }}
       enableServiceLinks: false
       securityContext: {{- include "kvcast.podSecurity" 10001 | nindent 8 }}
       {{- include "kvcast.pullSecrets" $root | nindent 6 }}
-      terminationGracePeriodSeconds: {{ add 5 $graceful 10 }}
+      terminationGracePeriodSeconds: {{ add $of.preStopSeconds $graceful 10 }}
       {{- include "kvcast.placement" $of | nindent 6 }}
-      topologySpreadConstraints:
-        {{- range $key := list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
-        - maxSkew: 1
-          topologyKey: {{ $key }}
-          whenUnsatisfiable: ScheduleAnyway
-          matchLabelKeys: [pod-template-hash]
-          labelSelector:
-            matchLabels: {{- include "kvcast.selectorLabels" (dict "root" $root "component" $name) | nindent 14 }}
-        {{- end }}
-      {{- if eq $name "write" }}
+      {{- include "kvcast.topologySpread" (dict "root" $root "component" $name "spread" $of.topologySpread) | nindent 6 }}
+      {{- if or (eq $name "write") $of.extraInitContainers }}
       initContainers:
+        {{- with $of.extraInitContainers }}
+        {{- tpl (toYaml .) $root | nindent 8 }}
+        {{- end }}
+        {{- if eq $name "write" }}
         - name: migrate
           image: {{ include "kvcast.ownImage" $root }}
           imagePullPolicy: {{ $root.Values.image.pullPolicy }}
@@ -75,6 +84,10 @@ spec:
           volumeMounts:
             - {name: migration, mountPath: /etc/kvcast/migration, readOnly: true}
             - {name: tmp, mountPath: /tmp}
+            {{- with $of.extraVolumeMounts }}
+            {{- toYaml . | nindent 12 }}
+            {{- end }}
+        {{- end }}
       {{- end }}
       containers:
         - name: {{ $name }}
@@ -105,12 +118,15 @@ spec:
           {{- include "kvcast.probes" $of.probes | nindent 10 }}
           lifecycle:
             preStop:
-              sleep: {seconds: 5} # until every proxy has taken this pod from its list
+              sleep: {seconds: {{ $of.preStopSeconds }}} # until every proxy has taken this pod from its list
           securityContext: {{- include "kvcast.containerSecurity" nil | nindent 12 }}
           resources: {{- toYaml $of.resources | nindent 12 }}
           volumeMounts:
             - {name: secret, mountPath: /etc/kvcast/secret, readOnly: true}
             - {name: tmp, mountPath: /tmp}
+            {{- with $of.extraVolumeMounts }}
+            {{- toYaml . | nindent 12 }}
+            {{- end }}
       volumes:
         - name: tmp
           emptyDir: {}
@@ -137,15 +153,18 @@ spec:
               - {key: database-url, path: database-url}
               - {key: migration-url, path: migration-url}
         {{- end }}
+        {{- with $of.extraVolumes }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
 {{- end -}}
 
 {{/* The values `probes`: each is laid over what stands here. */}}
 {{- define "kvcast.probes" -}}
-{{- $live := dict "httpGet" (dict "path" "/healthz/live" "port" "management") -}}
-{{- $ready := dict "httpGet" (dict "path" "/healthz/ready" "port" "management") -}}
-startupProbe: {{- mergeOverwrite (deepCopy $live) (dict "periodSeconds" 1 "timeoutSeconds" 5 "failureThreshold" 60) .startup | toYaml | nindent 2 }}
-readinessProbe: {{- mergeOverwrite $ready (dict "periodSeconds" 2 "timeoutSeconds" 5 "failureThreshold" 2) .readiness | toYaml | nindent 2 }}
-livenessProbe: {{- mergeOverwrite $live (dict "periodSeconds" 10 "timeoutSeconds" 5 "failureThreshold" 3) .liveness | toYaml | nindent 2 }}
+{{- $live := dict "path" "/healthz/live" "port" "management" -}}
+{{- $ready := dict "path" "/healthz/ready" "port" "management" -}}
+startupProbe: {{- include "kvcast.probe" (dict "given" .startup "default" (dict "httpGet" $live "periodSeconds" 1 "timeoutSeconds" 5 "failureThreshold" 60)) | nindent 2 }}
+readinessProbe: {{- include "kvcast.probe" (dict "given" .readiness "default" (dict "httpGet" $ready "periodSeconds" 2 "timeoutSeconds" 5 "failureThreshold" 2)) | nindent 2 }}
+livenessProbe: {{- include "kvcast.probe" (dict "given" .liveness "default" (dict "httpGet" $live "periodSeconds" 10 "timeoutSeconds" 5 "failureThreshold" 3)) | nindent 2 }}
 {{- end -}}
 
 {{- define "kvcast.service" -}}

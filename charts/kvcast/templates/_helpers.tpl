@@ -1,5 +1,10 @@
 {{/* Names and labels. Arguments are the root context, or a dict of `root` and more where a comment says so. */}}
 
+{{/* Every function there is. Each has values of its own name. */}}
+{{- define "kvcast.functions" -}}
+["write", "read", "push"]
+{{- end -}}
+
 {{- define "kvcast.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
@@ -12,7 +17,7 @@
 {{/* root, component */}}
 {{- define "kvcast.selectorLabels" -}}
 app.kubernetes.io/name: kvcast
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
@@ -26,6 +31,20 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- with .root.Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{/* root, component. Nothing that a new chart changes by itself: the stores would restart for it. */}}
+{{- define "kvcast.podLabels" -}}
+{{ include "kvcast.selectorLabels" . }}
+app.kubernetes.io/part-of: kvcast
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* A text or a number as people write it: Helm holds 1000000 as 1e+06. */}}
+{{- define "kvcast.plain" -}}
+{{ kindIs "string" . | ternary . (toJson .) }}
 {{- end -}}
 
 {{/* image, tag: where none is given */}}
@@ -42,7 +61,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
 {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -76,8 +95,32 @@ tolerations: {{- toYaml . | nindent 2 }}
 affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
+{{- end -}}
+
+{{/* root, component, spread: of a function's values. The pods of one release of it lie apart. */}}
+{{- define "kvcast.topologySpread" -}}
+topologySpreadConstraints:
+  {{- range $where, $key := dict "host" "kubernetes.io/hostname" "zone" "topology.kubernetes.io/zone" }}
+  - maxSkew: 1
+    topologyKey: {{ $key }}
+    whenUnsatisfiable: {{ index $.spread $where }}
+    matchLabelKeys: [pod-template-hash]
+    labelSelector:
+      matchLabels: {{- include "kvcast.selectorLabels" $ | nindent 8 }}
+  {{- end }}
+{{- end -}}
+
+{{/* default, given: a probe of the chart with what the values lay over it. Another way to ask takes the place of the chart's. */}}
+{{- define "kvcast.probe" -}}
+{{- $probe := deepCopy .default -}}
+{{- range $way := list "httpGet" "exec" "tcpSocket" "grpc" -}}
+{{- if and (hasKey $.given $way) (not (hasKey $probe $way)) -}}
+{{- $probe = omit $probe "httpGet" "exec" -}}
+{{- end -}}
+{{- end -}}
+{{- mergeOverwrite $probe (deepCopy .given) | toYaml -}}
 {{- end -}}
 
 {{/* The values of a function: how many replicas it never falls below. */}}
@@ -92,4 +135,12 @@ priorityClassName: {{ . }}
 {{/* Proxies in front: one where there is an ingress or a gateway. */}}
 {{- define "kvcast.trustedHops" -}}
 {{- if kindIs "invalid" .Values.trustedHops }}{{ ternary 1 0 (or .Values.ingress.enabled .Values.httpRoute.enabled) }}{{ else }}{{ .Values.trustedHops }}{{ end -}}
+{{- end -}}
+
+{{/* What the functions find in their environment. */}}
+{{- define "kvcast.settings" -}}
+KVCAST_TRUSTED_HOPS: {{ include "kvcast.trustedHops" . | quote }}
+{{- range $name, $value := .Values.settings }}
+{{ $name }}: {{ include "kvcast.plain" $value | quote }}
+{{- end }}
 {{- end -}}

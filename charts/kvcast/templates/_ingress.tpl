@@ -66,11 +66,11 @@ metadata:
   {{- end }}
 spec:
   {{- with include "kvcast.ingressClass" .root }}
-  ingressClassName: {{ . }}
+  ingressClassName: {{ . | quote }}
   {{- end }}
   {{- if $ingress.tls.enabled }}
   tls:
-    - secretName: {{ $ingress.tls.secretName }}
+    - secretName: {{ $ingress.tls.secretName | quote }}
       {{- with $ingress.host }}
       hosts: [{{ . | quote }}]
       {{- end }}

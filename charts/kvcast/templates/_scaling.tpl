@@ -1,5 +1,15 @@
 {{/* How a function grows and shrinks. Arguments: a dict of `root` and `name`. */}}
 
+{{/* The behaviour of its autoscaler as JSON. A push pod that goes moves its viewers: one at a time, and late. */}}
+{{- define "kvcast.behavior" -}}
+{{- $behavior := dict }}
+{{- if eq .name "push" }}
+{{- $slowly := list (dict "type" "Pods" "value" 1 "periodSeconds" 120) }}
+{{- $behavior = dict "scaleDown" (dict "stabilizationWindowSeconds" 300 "policies" $slowly) }}
+{{- end }}
+{{- mergeOverwrite $behavior (deepCopy (index .root.Values .name).autoscaling.behavior) | toJson -}}
+{{- end -}}
+
 {{- define "kvcast.hpa" -}}
 {{- $of := index .root.Values .name -}}
 {{- $scaling := $of.autoscaling -}}
@@ -21,17 +31,12 @@ spec:
     - type: Pods
       pods:
         metric: {name: kvcast_connections}
-        target: {type: AverageValue, averageValue: {{ $scaling.targetConnectionsPerPod | quote }}}
+        target: {type: AverageValue, averageValue: {{ include "kvcast.plain" $scaling.targetConnectionsPerPod | quote }}}
     {{- end }}
     {{- with $scaling.metrics }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
-  {{- $behavior := dict }}
-  {{- if eq .name "push" }}
-  {{- $slowly := list (dict "type" "Pods" "value" 1 "periodSeconds" 120) }}
-  {{- $behavior = dict "scaleDown" (dict "stabilizationWindowSeconds" 300 "policies" $slowly) }}
-  {{- end }}
-  {{- with mergeOverwrite $behavior (deepCopy $scaling.behavior) }}
+  {{- with include "kvcast.behavior" . | fromJson }}
   behavior: {{- toYaml . | nindent 4 }}
   {{- end }}
 {{- end -}}
@@ -47,6 +52,11 @@ spec:
   scaleTargetRef: {name: {{ include "kvcast.fullname" .root }}-{{ .name }}}
   minReplicaCount: {{ $of.keda.minReplicas }}
   maxReplicaCount: {{ $of.keda.maxReplicas }}
+  {{- with include "kvcast.behavior" . | fromJson }}
+  advanced:
+    horizontalPodAutoscalerConfig:
+      behavior: {{- toYaml . | nindent 8 }}
+  {{- end }}
   triggers:
     {{- if $of.keda.triggers }}
     {{- toYaml $of.keda.triggers | nindent 4 }}

@@ -10,6 +10,11 @@
 {{- .Values.auth.existingSecret | default (printf "%s-database" (include "kvcast.fullname" .)) -}}
 {{- end -}}
 
+{{/* Changes with what the values give, never with what is made: pods start anew for it. */}}
+{{- define "kvcast.givenSecrets" -}}
+{{- list .Values.auth .Values.externalDatabase .Values.externalRedis .Values.redis.password .Values.postgresql.functionsPassword | toJson | sha256sum -}}
+{{- end -}}
+
 {{- define "kvcast.existingSecretKeys" -}}
 admin-token tokens database-url migration-url redis-url
 {{- if .Values.postgresql.enabled }} postgresql-password{{ end }}
@@ -21,16 +26,14 @@ admin-token tokens database-url migration-url redis-url
 {{- if or (lookup "v1" "ConfigMap" .Release.Namespace "kube-root-ca.crt") (lookup "v1" "Namespace" "" "default") -}}true{{- end -}}
 {{- end -}}
 
-{{/* root, given: the value, flag: its name, secret, key. Given, else what the secret holds already, else random. */}}
+{{/* root, given: the value, secret, key. Given, else what the secret holds already, else random. */}}
 {{- define "kvcast.kept" -}}
 {{- $held := (lookup "v1" "Secret" .root.Release.Namespace .secret).data | default dict -}}
 {{- if .given -}}
 {{- .given -}}
 {{- else if hasKey $held .key -}}
 {{- index $held .key | b64dec -}}
-{{- else if include "kvcast.clusterAnswers" .root -}}
-{{- randAlphaNum 32 -}}
 {{- else -}}
-{{- fail (printf "Without a cluster no password can be made and kept: give %s, or auth.existingSecret (helm template renders the same bytes each time)." .flag) -}}
+{{- randAlphaNum 32 -}}
 {{- end -}}
 {{- end -}}

@@ -20,7 +20,7 @@
 {{- else -}}
 {{- $pool := get .Values.settings "KVCAST_POOL_SIZE" | default 8 | int -}}
 {{- $sum := 10 -}}
-{{- range $name := list "write" "read" "push" -}}
+{{- range $name := include "kvcast.functions" . | fromJsonArray -}}
 {{- $of := index $.Values $name -}}
 {{- $own := ternary 2 0 (eq $name "write") -}}
 {{- $sum = add $sum (mul (add (include "kvcast.mostReplicas" $of | int) 1) $of.workers (add $pool $own)) -}}

@@ -362,7 +362,7 @@ def test_each_function_alone_answers_for_itself(serve: Callable[..., Server], un
         reply = reader.get(unique_key(), f"?min_rev={rev}")
         assert (reply.values(), reply.headers["x-cache"]) == ([b"2345.60"], "redis")
     assert_error(writer.get(unique_key()), 404, "not_found")
-    assert_error(reader.add(unique_key(), "1"), 404, "not_found")
+    assert_error(reader.add(unique_key(), "1"), 503, "unavailable")
     for caller in (writer, reader):
         assert caller("GET", "/healthz/live").json() == {"status": "ok"}
         assert caller("GET", "/healthz/ready").json()["probes"] == {"postgresql": "ok", "redis": "ok"}

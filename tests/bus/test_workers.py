@@ -1,0 +1,38 @@
+"""Sums that outlive the worker which added to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kvcast import draining
+from kvcast.bus.workers import WorkerReport
+from kvcast.embedded import Stores, Valkey
+from tests.polling import eventually
+
+
+def test_what_a_worker_added_last_is_handed_in_before_it_ends(stores: Stores) -> None:
+    report = WorkerReport("push", stores.redis_url)
+    before = report.sums().get("tested", 0)
+    report.start()
+    for _ in range(3):
+        report.add("tested")
+    draining.end()
+    assert report.sums()["tested"] == before + 3
+    report.stop()
+
+
+def test_what_redis_did_not_take_is_handed_in_later(tmp_path: Path) -> None:
+    valkey = Valkey(tmp_path)
+    valkey.start()
+    report = WorkerReport("push", valkey.redis_url)
+    valkey.stop()
+    report.start()
+    report.add("tested")
+    draining.end()  # in vain
+    valkey.start()
+    other = WorkerReport("read", valkey.redis_url)
+    try:
+        assert eventually(lambda: other.sums().get("tested") == 1)
+    finally:
+        report.stop()
+        valkey.stop()
