@@ -18,6 +18,7 @@ _PASSED_ON = frozenset(
     b" idempotency-key if-match if-none-match kvcast-note origin pragma priority referer traceparent tracestate"
     b" user-agent x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-proto x-real-ip x-request-id".split()
 )
+LINE_MOST_BYTES = 1024
 BLOCK_MOST_BYTES = 4096
 _BLOCKS_MOST = 2000
 _END = b"\r\n\r\n"
@@ -47,7 +48,7 @@ class PlainReader:
         """`data` as a request, if it is exactly one whole request and plain."""
         line_end = data.find(b"\r\n")
         end = data.find(_END, line_end)
-        line = _LINE.fullmatch(data, 0, line_end) if end >= 0 else None
+        line = _LINE.fullmatch(data, 0, line_end) if end >= 0 and line_end <= LINE_MOST_BYTES else None
         if line is None:
             return None
         raw = data[line_end + 2 : end]

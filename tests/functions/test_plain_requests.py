@@ -60,6 +60,7 @@ def test_a_block_that_was_refused_stays_refused() -> None:
         b"GET /get/gold?min_rev=4 HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET /get/v%C3%A0ng HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET http://a/get/gold HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /get/" + b"a" * 2000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
         b"HEAD /get/gold HTTP/1.1\r\nHost: a\r\n\r\n",
         b"\r\nGET /get/gold HTTP/1.1\r\nHost: a\r\n\r\n",
         b"POST /add HTTP/1.1\r\nHost: a\r\n\r\n",
