@@ -23,12 +23,13 @@ PEER_PACKAGES = ("express", "socket.io", "ioredis", "sequelize", "pg")
 
 def describe() -> dict[str, str]:
     """Name -> text."""
+    valkey = _said(str(get_binary_path()), "--version").partition(" sha=")[0]
     return {
-        "machine": f"{os.cpu_count()} cores, {_processor()}, {platform.system()} {platform.release()}",
+        "machine": f"{os.cpu_count()} cores, {_processor()}, {platform.system()}",
         "load": f"{os.getloadavg()[0]:.1f} before it began",
         "kvcast": f"{__version__}, Python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in PACKAGES),
-        "stores": f"{_said(program('postgres'), '--version')}; {_said(str(get_binary_path()), '--version')}",
+        "stores": f"{_said(program('postgres'), '--version')}; {valkey}",
         "peer": f"Node.js {_said('node', '--version')}, {_peer_versions()}",
         "load generator": _said("wrk", "--version").split("Copyright")[0].strip(),
     }
