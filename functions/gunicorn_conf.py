@@ -66,6 +66,7 @@ def post_fork(server: Any, worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     gevent.spawn(worker.drain_when_told, settings.drain_seconds)
+    gevent.spawn(worker.end_idle)
 
 
 def worker_exit(server: Any, worker: Any) -> None:
