@@ -27,6 +27,7 @@ class PlainServer:
 
     def __init__(self, config: Any, app: Any) -> None:
         self._app = app
+        self._keepalive_seconds = config.keepalive
         self._reader = PlainReader()
         self._base = {
             **base_environ(config), "wsgi.multithread": True, "wsgi.url_scheme": "http", "SCRIPT_NAME": "",
@@ -47,6 +48,7 @@ class PlainServer:
             plain = self._reader.read(data) if data.startswith(hot) and not draining.draining() else None
             if plain is None:
                 return data
+            waiting.seconds = self._keepalive_seconds
             answer = self._answer(plain, {**environ, **plain.fields})
             try:
                 sent = raw.send(answer)

@@ -21,7 +21,7 @@ class Wire:
 
     def __init__(self, server: Server) -> None:
         host, port = server.url.removeprefix("http://").split(":")
-        self._socket = socket.create_connection((host, int(port)), timeout=10)
+        self._socket = socket.create_connection((host, int(port)), timeout=20)
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
@@ -137,3 +137,16 @@ def test_a_client_that_asks_for_the_end_gets_it(wire: Wire) -> None:
     wire.send(request("GET /get/none.at.all", "Connection: close\r\n"))
     assert b"Connection: close" in wire.answer()
     assert wire.ended()
+
+
+def test_a_connection_that_was_answered_may_idle_for_longer_than_one_that_has_said_nothing(
+    app: Server, wire: Wire, unique_key: Callable[..., str]
+) -> None:
+    """A proxy keeps connections, and a POST that meets one which is ending is lost."""
+    silent = Wire(app)
+    wire.send(request(f"GET /get/{unique_key()}"))
+    wire.answer()
+    assert silent.ended()
+    wire.send(request(f"GET /get/{unique_key()}"))
+    wire.answer()
+    silent.close()
