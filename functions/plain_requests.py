@@ -62,9 +62,11 @@ class PlainReader:
         return Plain(method.decode(), path.decode(), block.fields, body)
 
     def _learn(self, raw: bytes) -> Block | None:
+        if len(raw) > BLOCK_MOST_BYTES:
+            return None  # not remembered either: 2,000 refused ones of 60 KiB would be 120 MB
         if len(self._blocks) >= _BLOCKS_MOST:
             self._blocks.clear()
-        block = self._blocks[raw] = read_block(raw) if len(raw) <= BLOCK_MOST_BYTES else None
+        block = self._blocks[raw] = read_block(raw)
         return block
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from functions.plain_requests import Plain, PlainReader
@@ -29,6 +31,17 @@ def test_a_block_that_was_refused_stays_refused() -> None:
     reader = PlainReader()
     for _ in range(2):
         assert reader.read(HEAD + b"Upgrade: websocket\r\n\r\n") is None
+
+
+def test_large_blocks_take_no_memory() -> None:
+    """Anybody can send them, each another one, though nobody gets an answer but 400."""
+    reader = PlainReader()
+    tracemalloc.start()
+    for number in range(300):
+        assert reader.read(HEAD + b"Accept: %d%s\r\n\r\n" % (number, b"a" * 60_000)) is None
+    held_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held_bytes < 1_000_000
 
 
 @pytest.mark.parametrize(
