@@ -48,6 +48,7 @@ class Session:
         self._socket = socket
         self._address = address
         self._closing = False
+        self._hearing = False  # meanwhile nobody reads, so a pong may wait
         self._allowance = float(MESSAGES_AT_ONCE)
         self._allowance_at = time.monotonic()
         self.viewer = Viewer(parts.flusher.wake, queue_max=parts.settings.socket_queue_max)
@@ -96,7 +97,7 @@ class Session:
     def beat(self, frame: Frame, *, ping: bool) -> None:
         """Send the heartbeat; with `ping`, expect an answer before the next one."""
         self.viewer.send(frame)
-        if not ping or self._socket.busy:
+        if not ping or self._socket.busy or self._hearing:
             return
         if not self._ws.pong_received:
             gevent.spawn(self.close, CLOSE_TOO_SLOW, "no answer to a ping")
@@ -111,6 +112,7 @@ class Session:
     def _hear(self) -> None:
         """Do what the client has asked for. Raises ConnectionClosed where that ends the connection."""
         while self._ws.input_buffer:
+            self._hearing = True
             text = self._ws.input_buffer.pop(0)
             try:
                 if not isinstance(text, str):
@@ -126,6 +128,7 @@ class Session:
                 self._refuse(error, CLOSE_TOO_MANY)
             except InvalidRequest as error:
                 self._refuse(error, CLOSE_BAD_MESSAGE)
+        self._hearing = False
 
     def _refuse(self, error: KvcastError, code: int) -> NoReturn:
         self._socket.send(control_frame("error", **error.body()).websocket)
