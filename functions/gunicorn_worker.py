@@ -34,9 +34,13 @@ SETTLED_SECONDS = 1.0  # idle for so long, it is not in use; at most a quarter o
 
 
 class Worker(GeventWorker):  # type: ignore[misc]
-    """`drain_when_told` and `end_idle` are started by functions/gunicorn_conf.py."""
+    """`drain_when_told` and `end_idle` are started by functions/gunicorn_conf.py, which sets what has no value here.
+
+    body_seconds: how long the rest of a body that nobody wanted may take to arrive.
+    """
 
     alive: bool
+    body_seconds: float
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -54,7 +58,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         waiting = Waiting(client, min(self.cfg.keepalive, FIRST_REQUEST_SECONDS), self._waiting)
         try:
             parser = http.get_parser(self.cfg, client, addr)
-            while parser.finish_body():
+            while self._finish_body(parser):
                 self._serve_plain(client, addr, parser.unreader, waiting)
                 req = None
                 with waiting:
@@ -64,12 +68,19 @@ class Worker(GeventWorker):  # type: ignore[misc]
         except (StopIteration, http.errors.NoMoreData):
             self.log.debug("A connection ended.")
         except OSError as error:
-            if error.errno not in (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN):
+            if error.errno not in (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ETIMEDOUT):
                 self.log.exception("A connection broke.")
         except Exception as error:
             self.handle_error(req, client, addr, error)
         finally:
             util.close(client)
+
+    def _finish_body(self, parser: Any) -> bool:
+        """Whether the last request's body is read, so that another request may follow."""
+        finished = False
+        with gevent.Timeout(self.body_seconds, False):
+            finished = parser.finish_body()
+        return finished
 
     def _serve_plain(self, client: socket.socket, addr: Any, unreader: Any, waiting: Waiting) -> None:
         hot = getattr(self.wsgi, "hot", ())

@@ -15,8 +15,6 @@ from typing import Any
 import gevent
 from gevent.lock import Semaphore
 
-_PEER_SILENT_MILLISECONDS = 20_000
-
 
 class ReadHere:
     """What simple-websocket takes for a thread; whoever serves the viewer calls `run`."""
@@ -55,8 +53,6 @@ class ViewerSocket:
         self.broken = False
         if sock.family in (stdlib.AF_INET, stdlib.AF_INET6):
             sock.setsockopt(stdlib.IPPROTO_TCP, stdlib.TCP_NODELAY, 1)
-            if hasattr(stdlib, "TCP_USER_TIMEOUT"):
-                sock.setsockopt(stdlib.IPPROTO_TCP, stdlib.TCP_USER_TIMEOUT, _PEER_SILENT_MILLISECONDS)
 
     @property
     def busy(self) -> bool:
