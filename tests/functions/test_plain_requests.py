@@ -33,6 +33,12 @@ def test_a_block_that_was_refused_stays_refused() -> None:
         assert reader.read(HEAD + b"Upgrade: websocket\r\n\r\n") is None
 
 
+def test_what_a_browser_adds_by_itself_is_plain() -> None:
+    names = (b"sec-ch-ua", b"sec-ch-ua-mobile", b"sec-ch-ua-platform", b"Sec-Fetch-Site", b"Sec-Fetch-Mode")
+    data = HEAD + b"".join(b"%s: a\r\n" % name for name in (*names, b"Sec-Fetch-Dest", b"Sec-Fetch-User")) + b"\r\n"
+    assert PlainReader().read(data) is not None
+
+
 def test_large_blocks_take_no_memory() -> None:
     """Anybody can send them, each another one, though nobody gets an answer but 400."""
     reader = PlainReader()
@@ -67,6 +73,7 @@ def test_large_blocks_take_no_memory() -> None:
         HEAD + b"Accept_Language: a\r\n\r\n",
         HEAD + b"Accept: " + b"a" * 5000 + b"\r\n\r\n",
         HEAD + b"Host: b\r\n\r\n",
+        HEAD + b"Sec-CH-UA-1: a\r\n\r\n",
         b"GET /get/gold HTTP/1.1\r\nAccept: a\r\n\r\n",
         b"GET /get/gold HTTP/1.1\r\nHost: a b\r\n\r\n",
         b"GET /get/gold HTTP/1.0\r\nHost: a\r\n\r\n",
