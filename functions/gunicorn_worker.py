@@ -77,10 +77,9 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
     def _finish_body(self, parser: Any) -> bool:
         """Whether the last request's body is read, so that another request may follow."""
-        finished = False
-        with gevent.Timeout(self.body_seconds, False):
-            finished = parser.finish_body()
-        return finished
+        with gevent.Timeout(self.body_seconds, False):  # type: ignore[arg-type]  # False: silent
+            return bool(parser.finish_body())
+        return False
 
     def _serve_plain(self, client: socket.socket, addr: Any, unreader: Any, waiting: Waiting) -> None:
         hot = getattr(self.wsgi, "hot", ())
