@@ -2,7 +2,7 @@
 # Needs Python >= 3.11.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: run test test-web test-chart test-cluster image deploy chart screenshots lint lock vendor clean help
+.PHONY: run test test-web test-chart test-cluster image deploy chart bench screenshots lint lock vendor clean help
 .SILENT:
 
 VENV := .venv
@@ -69,6 +69,9 @@ deploy: $(HELM_STAMP) ## install or upgrade in the current context; settings: IM
 chart: $(DEV_STAMP) $(HELM_STAMP) ## what is made from the chart and the settings: its schema, its README's table, k8s/
 	$(BIN)/python scripts/chart.py
 
+bench: $(DEV_STAMP) ## measure kvcast beside its peers; WHAT=reads runs one part (needs Node.js; installs wrk where it may)
+	$(BIN)/python -m benchmarks $(WHAT)
+
 screenshots: $(DEV_STAMP) ## docs/screenshots/ anew, from a run on real prices (needs Chromium; two minutes)
 	$(BIN)/python -m tests.browser.screenshots docs/screenshots
 
@@ -77,8 +80,8 @@ vendor: ## fetch the browser code of others, for pages and their tests (needs `n
 	python3 scripts/vendor.py
 
 clean: ## remove what was built or installed here, not the data in .kvcast
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find kvcast functions tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) benchmarks/peer-node/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find kvcast functions tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

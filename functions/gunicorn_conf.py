@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +19,7 @@ from kvcast.errors import SettingsError
 
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 METRICS_PREFIX = "kvcast-metrics-"
+SILENT_TIMES = 4  # a client may be away for so many times as long as a viewer may block: 20 s bridge most gaps
 
 
 def read_settings() -> Settings:
@@ -59,13 +61,27 @@ limit_request_fields = 64
 limit_request_field_size = 8190
 
 
+def end_silent(listeners: list[Any]) -> None:
+    """Whoever takes nothing of what is sent is let go: nobody else would end the wait of whoever sends it.
+
+    Connections have it from the socket that they came in by.
+    """
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        milliseconds = int(settings.send_timeout_seconds * SILENT_TIMES * 1000)
+        for listener in listeners:
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
+
 def post_fork(server: Any, worker: Any) -> None:
     """Told to stop before it listens to signals, a worker ends; the handler that it inherits would do nothing."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def post_worker_init(worker: Any) -> None:
+    worker.body_seconds = settings.body_timeout_seconds
+    end_silent(worker.sockets)
     gevent.spawn(worker.drain_when_told, settings.drain_seconds)
+    gevent.spawn(worker.end_idle)
 
 
 def worker_exit(server: Any, worker: Any) -> None:

@@ -11,18 +11,21 @@ where a close would reset it, and a proxy repeats no POST.
 
 from __future__ import annotations
 
+import errno
 import signal
 import socket
-from contextlib import suppress
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 import gevent
-from gunicorn import util
+from gunicorn import http, util
 from gunicorn.http.errors import ParseException
 from gunicorn.workers.ggevent import GeventWorker
 
 from kvcast import draining
+
+from functions.plain_connection import PlainServer
+from functions.waiting import Waiting, end_idle
 
 POLL_SECONDS = 0.1
 FIRST_REQUEST_SECONDS = 10  # from connecting to the end of the first request's header
@@ -30,66 +33,68 @@ LISTENING_SECONDS = 5.0  # after the order to stop, until readiness was seen to 
 SETTLED_SECONDS = 1.0  # idle for so long, it is not in use; at most a quarter of the drain
 
 
-class Waiting:
-    """`client`, a connection, between two requests: entered in `among`, ended without a word after `seconds`."""
-
-    def __init__(self, client: socket.socket, seconds: float, among: set[Waiting]) -> None:
-        self._client = client
-        self._among = among
-        self._timeout = gevent.Timeout(seconds, False)  # type: ignore[arg-type]  # False: silent
-        self._began = gevent.get_hub().loop.now()
-
-    def __enter__(self) -> None:
-        self._among.add(self)
-        self._timeout.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        self._among.discard(self)
-        self._timeout.close()
-        return error is self._timeout
-
-    def idle_seconds(self) -> float:
-        return float(gevent.get_hub().loop.now() - self._began)
-
-    def end(self) -> None:
-        """What has arrived is read before the end is."""
-        with suppress(OSError):  # the client has gone
-            self._client.shutdown(socket.SHUT_RD)
-
-
 class Worker(GeventWorker):  # type: ignore[misc]
-    """`drain_when_told` is started by functions/gunicorn_conf.py."""
+    """`drain_when_told` and `end_idle` are started by functions/gunicorn_conf.py, which sets what has no value here.
+
+    body_seconds: how long the rest of a body that nobody wanted may take to arrive.
+    """
 
     alive: bool
+    body_seconds: float
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._waiting: set[Waiting] = set()
+        self._plain: PlainServer | None = None
         self._told = False
 
     def handle_exit(self, sig: signal.Signals, frame: FrameType | None) -> None:
         self._told = True
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
-        greenlet: Any = gevent.getcurrent()
-        greenlet.client = client
-        super().handle(listener, client, addr)
+        """Serve a connection to its end: what is plain here, everything else as gunicorn does."""
+        client.setblocking(True)
+        req = None
+        waiting = Waiting(client, min(self.cfg.keepalive, FIRST_REQUEST_SECONDS), self._waiting)
+        try:
+            parser = http.get_parser(self.cfg, client, addr)
+            while self._finish_body(parser):
+                self._serve_plain(client, addr, parser.unreader, waiting)
+                req = None
+                with waiting:
+                    req = next(parser)
+                waiting.seconds = self.cfg.keepalive
+                self.handle_request(listener.getsockname(), req, client, addr)
+        except (StopIteration, http.errors.NoMoreData):
+            self.log.debug("A connection ended.")
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ETIMEDOUT):
+                self.log.exception("A connection broke.")
+        except Exception as error:
+            self.handle_error(req, client, addr, error)
+        finally:
+            util.close(client)
+
+    def _finish_body(self, parser: Any) -> bool:
+        """Whether the last request's body is read, so that another request may follow."""
+        with gevent.Timeout(self.body_seconds, False):  # type: ignore[arg-type]  # False: silent
+            return bool(parser.finish_body())
+        return False
+
+    def _serve_plain(self, client: socket.socket, addr: Any, unreader: Any, waiting: Waiting) -> None:
+        hot = getattr(self.wsgi, "hot", ())
+        behind = unreader.take_buffered()
+        if behind:  # pipelined behind the last request
+            unreader.unread(behind)
+        elif hot:
+            if self._plain is None:
+                self._plain = PlainServer(self.cfg, self.wsgi)
+            unreader.unread(self._plain.serve(client, addr, hot, waiting))
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         if draining.draining():
             req.force_close()
         super().handle_request(listener_name, req, sock, addr)
-
-    def timeout_ctx(self) -> Waiting:
-        """What gunicorn puts around the wait for, and the reading of, each request's header."""
-        greenlet: Any = gevent.getcurrent()
-        first = not getattr(greenlet, "served", False)
-        greenlet.served = True
-        keepalive = self.cfg.keepalive
-        seconds = min(keepalive, FIRST_REQUEST_SECONDS) if first else keepalive
-        return Waiting(greenlet.client, seconds, self._waiting)
 
     def handle_error(self, req: Any, client: Any, addr: Any, error: BaseException) -> None:
         """Answer what never reached a function as the functions answer; gunicorn would in HTML."""
@@ -114,6 +119,9 @@ class Worker(GeventWorker):  # type: ignore[misc]
             util.write_nonblock(client, "\r\n".join(lines).encode("latin-1") + b"".join(body))
         except OSError:
             self.log.debug("The client did not wait for the refusal.")
+
+    def end_idle(self) -> None:
+        end_idle(self._waiting)
 
     def drain_when_told(self, drain_seconds: float) -> None:
         """Notice the order to stop and turn unready; later hand over, stop listening, and end what is idle."""

@@ -19,6 +19,10 @@ class Local:
         self._write, self._read, self._push = apps["write"], apps["read"], apps["push"]
         self._apps = apps
 
+    @property
+    def hot(self) -> tuple[bytes, ...]:
+        return tuple(beginning for app in self._apps.values() for beginning in app.hot)
+
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         if path == "/healthz/ready":

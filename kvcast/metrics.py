@@ -30,6 +30,15 @@ GAPS = Counter("kvcast_gaps", "Missing ticks that were noticed in mode every", [
 POOL_DISCARDED = Counter("kvcast_pool_discarded", "Database connections thrown away after a break")
 
 
+def observe(histogram: Histogram, value: float, times: int) -> None:
+    """`times` equal observations for the price of one, for which prometheus_client has no call."""
+    histogram._sum.inc(value * times)
+    for bound, bucket in zip(histogram._upper_bounds, histogram._buckets, strict=True):
+        if value <= bound:
+            bucket.inc(times)
+            return
+
+
 def exposition() -> bytes:
     """The text that GET /metrics answers, of all workers of this process group."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:

@@ -29,14 +29,15 @@ def test_a_function_has_all_that_it_needs(name: str) -> None:
 
 
 def test_tests_mirror_the_source() -> None:
-    """tests/a/test_b.py tests kvcast/a/b.py, or functions/... below tests/functions."""
+    """tests/a/test_b.py tests kvcast/a/b.py, or what lies below functions and benchmarks likewise."""
     stray = []
     for path in (ROOT / "tests").rglob("test_*.py"):
         place = path.relative_to(ROOT / "tests")
         if place.parts[0] in ELSEWHERE or len(place.parts) == 1:
             continue
         name = path.stem.removeprefix("test_")
-        home = ROOT / place.parent if place.parts[0] == "functions" else ROOT / "kvcast" / place.parent
+        own_tree = place.parts[0] in ("benchmarks", "functions")
+        home = ROOT / place.parent if own_tree else ROOT / "kvcast" / place.parent
         if not any(module.stem in name for module in home.rglob("*.py") if module.stem != "__init__"):
             stray.append(str(place))
     assert not stray, f"these mirror no module: {stray}"

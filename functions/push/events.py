@@ -20,7 +20,8 @@ from kvcast.messages import MESSAGE_MAX_REV, Subscribe
 from kvcast.metrics import CONNECTIONS
 from kvcast.web.requests import query, single
 
-from functions.push.flusher import delivered, interval_of
+from functions.push.deliveries import Deliveries
+from functions.push.flusher import interval_of
 from functions.push.frames import Frame, control_frame
 from functions.push.parts import Parts, check_pace
 from functions.push.viewer import Viewer
@@ -37,7 +38,7 @@ class EventStream:
 
     def __init__(self, parts: Parts, report: WorkerReport, wanted: Subscribe, last_rev: int | None) -> None:
         self._parts = parts
-        self._report = report
+        self._deliveries = Deliveries(report)
         self._wanted = wanted
         self._last_rev = last_rev
         self._awake = Event()
@@ -63,7 +64,8 @@ class EventStream:
             frames = [frame for frame in frames if not self._known(frame)]
             if frames:
                 yield b"".join([frame.sse for frame in frames])
-                delivered(frames, self._report)
+                self._deliveries.add(frames)
+                self._deliveries.count()
                 continue
             self._awake.wait(_CHECK_SECONDS if again is None else min(_CHECK_SECONDS, max(0.0, again - now)))
             self._awake.clear()

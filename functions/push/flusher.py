@@ -17,8 +17,8 @@ from gevent.event import Event
 
 from kvcast.bus.workers import WorkerReport
 from kvcast.loops import start_loop
-from kvcast.metrics import DELIVERIES, DELIVERY_SECONDS
 
+from functions.push.deliveries import Deliveries
 from functions.push.frames import Frame
 from functions.push.hub import Hub
 from functions.push.sockets import ViewerSocket
@@ -27,12 +27,15 @@ from functions.push.viewer import Viewer
 _log = logging.getLogger(__name__)
 _LATER_SECONDS = 10.0  # what is due later is looked at again then, so that nobody who left is held for long
 _TURN = 200  # viewers served before others may run
+_REST_TIMES = 3.0
+_ROUND_SECONDS = 0.05  # of flushing and rest together
+_SHORT_SECONDS = 0.001
 
 
 class Flusher:
     def __init__(self, hub: Hub, report: WorkerReport) -> None:
         self._hub = hub
-        self._report = report
+        self._deliveries = Deliveries(report)
         self._sockets: dict[Viewer, ViewerSocket] = {}
         self._on_overflow: dict[Viewer, Callable[[], None]] = {}
         self._ready: dict[Viewer, None] = {}
@@ -42,6 +45,7 @@ class Flusher:
         self._awake = Event()
 
     def start(self) -> None:
+        self._hub.later = self._awake.set
         start_loop("flusher", self._run_for_ever)
 
     def attach(self, viewer: Viewer, socket: ViewerSocket, on_overflow: Callable[[], None]) -> None:
@@ -71,6 +75,8 @@ class Flusher:
         while True:
             self._awake.wait(self._until_next())
             self._awake.clear()
+            began = time.monotonic()
+            self._hub.spread()
             self._wake_due()
             batch, self._ready = self._ready, {}
             for number, viewer in enumerate(batch, 1):
@@ -81,7 +87,8 @@ class Flusher:
                     self._give_up(viewer)
                 if number % _TURN == 0:
                     gevent.sleep(0)
-            gevent.sleep(0)
+            self._deliveries.count()
+            gevent.sleep(rest_after(time.monotonic() - began))
 
     def _until_next(self) -> float | None:
         return max(0.0, self._later[0][0] - time.monotonic()) if self._later else None
@@ -107,7 +114,7 @@ class Flusher:
         frames, again = viewer.collect(now, lambda frame: interval_of(self._hub, viewer, frame))
         if frames:
             socket.send_now(b"".join([frame.websocket for frame in frames]))
-            delivered(frames, self._report)
+            self._deliveries.add(frames)
         if again is not None:
             if again <= now:
                 self.wake(viewer)
@@ -120,20 +127,17 @@ class Flusher:
             heapq.heappush(self._later, (due, next(self._order), viewer))
 
 
+def rest_after(flushing_seconds: float) -> float:
+    """How long to let changes gather after a flush that took so long.
+
+    Sending costs the same for one change as for ten. So where a flush is long, because viewers are many, the next one
+    waits and joins more; where they are few it is short, and nobody waits. A quiet key's change always goes at once.
+    """
+    if flushing_seconds < _SHORT_SECONDS:
+        return 0.0
+    return max(0.0, min(_REST_TIMES * flushing_seconds, _ROUND_SECONDS - flushing_seconds))
+
+
 def interval_of(hub: Hub, viewer: Viewer, frame: Frame) -> float:
     watch = hub.watch_of(viewer, frame)
     return watch.interval_seconds if watch is not None else 0.0
-
-
-def delivered(frames: list[Frame], report: WorkerReport) -> None:
-    """Count what went to one viewer; the newest change stands for the latency of all."""
-    changes = [frame for frame in frames if frame.change is not None]
-    if not changes:
-        return
-    DELIVERIES.inc(len(changes))
-    report.count("deliveries", len(changes))
-    newest = changes[-1]
-    if newest.payload.startswith(b'{"op":"upd"') and newest.committed_at is not None:
-        seconds = max(0.0, time.time() - newest.committed_at)
-        DELIVERY_SECONDS.observe(seconds)
-        report.took("socket", seconds)

@@ -16,12 +16,15 @@ class Hub:
     """Keeps the newest change of each watched key and hands what is newer to its viewers.
 
     on_gap(key, after, until): in mode every, ticks between these revs are missing; `filled` must follow.
+    later(): changes were gathered, so `spread` must follow. None: nothing is gathered.
     guard=False hands on whatever comes; for tests.
     """
 
     def __init__(self, epoch: str, *, guard: bool = True) -> None:
         self.epoch = epoch
         self.on_gap: Callable[[str, int, int], object] = lambda key, after, until: None
+        self.later: Callable[[], object] | None = None
+        self._gathered: dict[str, Frame] = {}
         self._guard = guard
         self.viewers: dict[Viewer, None] = {}
         self._keys: dict[str, Watchers] = {}
@@ -111,7 +114,8 @@ class Hub:
         if self._guard and last is not None and change.rev <= last:
             return False
         watchers = self.watchers(change.key, change.category)
-        if held is not None and held.change is not None and held.change.category != change.category:
+        moved = held is not None and held.change is not None and held.change.category != change.category
+        if held is not None and held.change is not None and moved:
             watchers = {**self._categories.get(held.change.category, {}), **watchers}  # they learn that it left
         if not watchers:
             self._latest.pop(change.key, None)
@@ -123,6 +127,11 @@ class Hub:
         every = [watch for viewer, watch in watchers.items() if watch.every and viewer is not but]
         after = last if last is not None else min((watch.base for watch in every if watch.base), default=change.prev)
         filling = self._filling.get(change.key)
+        if self.later is not None and not (every or filling or moved or but):
+            self._gathered[change.key] = frame
+            self.later()
+            return True
+        self._gathered.pop(change.key, None)  # nothing older may follow
         gap = filling is None and bool(every) and change.prev > after
         if filling is not None:
             filling[1].append(frame)
@@ -134,6 +143,18 @@ class Hub:
         if gap:
             self.on_gap(change.key, after, change.rev)  # last: others may run meanwhile, and offer what is newer
         return True
+
+    def spread(self) -> None:
+        """Hand on what was gathered: of each key the newest, to those who watch it now, in mode latest.
+
+        Between two flushes a key may change ten times; going through its viewers each time was 40 % of the work.
+        """
+        gathered, self._gathered = self._gathered, {}
+        for key, frame in gathered.items():
+            if frame.change is not None:
+                for viewer, watch in self.watchers(key, frame.change.category).items():
+                    if not watch.every:
+                        viewer.take(frame, watch)
 
     def filled(self, key: str, ticks: list[Change]) -> bool:
         """Deliver the ticks of a gap, then what waited behind it. False, and said to viewers, if some are missing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import NoReturn
 
 import gevent
 from simple_websocket import ConnectionClosed, Server
@@ -47,6 +48,7 @@ class Session:
         self._socket = socket
         self._address = address
         self._closing = False
+        self._hearing = False  # meanwhile nobody reads, so a pong may wait
         self._allowance = float(MESSAGES_AT_ONCE)
         self._allowance_at = time.monotonic()
         self.viewer = Viewer(parts.flusher.wake, queue_max=parts.settings.socket_queue_max)
@@ -62,15 +64,14 @@ class Session:
         CONNECTIONS.labels("websocket").inc()
         self._socket.on_free = lambda: self._parts.flusher.wake(self.viewer)
         self._socket.on_stuck = lambda: CLOSED.labels(str(CLOSE_TOO_SLOW)).inc()
-        # simple-websocket keeps what nobody has asked for yet, without end, and a subscribe can take long
-        self._socket.enough = lambda: len(self._ws.input_buffer) > MESSAGES_AT_ONCE
+        self._socket.before_recv = self._hear
         self._parts.hub.add(self.viewer)
         self._parts.flusher.attach(self.viewer, self._socket, self._too_slow)
         try:
             self.viewer.send(self._parts.hello())
             if key is not None:
                 self._handle(Subscribe(keys=[key]))
-            self._converse()
+            self._ws.thread.run()
         except ConnectionClosed:
             pass
         finally:
@@ -91,12 +92,12 @@ class Session:
         with suppress(OSError, ConnectionClosed, LocalProtocolError):  # the last: it is closing already
             self._ws.close(code, reason)
         self._ws.connected = False
-        self._ws.event.set()
+        self._socket.stop_receiving()
 
     def beat(self, frame: Frame, *, ping: bool) -> None:
         """Send the heartbeat; with `ping`, expect an answer before the next one."""
         self.viewer.send(frame)
-        if not ping or self._socket.busy:
+        if not ping or self._socket.busy or self._hearing:
             return
         if not self._ws.pong_received:
             gevent.spawn(self.close, CLOSE_TOO_SLOW, "no answer to a ping")
@@ -108,31 +109,31 @@ class Session:
         # The close frame waits behind what is being sent, so not in the greenlet that serves everybody.
         gevent.spawn(self.close, CLOSE_TOO_SLOW, "too many changes wait; read faster, or use mode latest")
 
-    def _converse(self) -> None:
-        while True:
-            text = self._ws.receive()
-            if text is None:
-                return
+    def _hear(self) -> None:
+        """Do what the client has asked for. Raises ConnectionClosed where that ends the connection."""
+        while self._ws.input_buffer:
+            self._hearing = True
+            text = self._ws.input_buffer.pop(0)
             try:
                 if not isinstance(text, str):
                     raise InvalidRequest("A binary frame has no meaning here; send JSON as text.", code="bad_message")
                 if len(text.encode()) > CLIENT_FRAME_MOST_BYTES:  # simple-websocket counts characters
                     self.close(CLOSE_TOO_BIG, "Message is too big")
-                    return
+                    raise ConnectionClosed
                 messages = decode_client_frame(text)
                 self._spend(max(1, len(messages)))
                 for message in messages:
                     self._handle(message)
             except TooManyRequests as error:
                 self._refuse(error, CLOSE_TOO_MANY)
-                return
             except InvalidRequest as error:
                 self._refuse(error, CLOSE_BAD_MESSAGE)
-                return
+        self._hearing = False
 
-    def _refuse(self, error: KvcastError, code: int) -> None:
+    def _refuse(self, error: KvcastError, code: int) -> NoReturn:
         self._socket.send(control_frame("error", **error.body()).websocket)
         self.close(code, error.error_code)
+        raise ConnectionClosed
 
     def _spend(self, messages: int) -> None:
         now = time.monotonic()

@@ -73,6 +73,8 @@ class Viewer:
         self._floor.pop(key, None)
         if watch.every:
             self.send(frame)
+        elif key in self._newest:
+            self._newest[key] = frame  # woken, or waiting for its time, since the one before
         else:
             self._newest[key] = frame
             self._wake(self)
@@ -80,6 +82,8 @@ class Viewer:
     def restart_pace(self) -> None:
         """What is wanted has changed: a wait that an earlier rate asked for is over."""
         self._due.clear()
+        if self._newest:
+            self._wake(self)
 
     def hold(self, keys: frozenset[str] | None) -> None:
         """Keep what arrives for `keys` (None: for any) until `release`: a snapshot is being read."""

@@ -18,11 +18,13 @@ from functions.push.drain import Drain
 from functions.push.events import open_stream
 from functions.push.parts import Parts, check_origin
 from functions.push.sessions import CLIENT_FRAME_MOST_BYTES, Session
-from functions.push.sockets import ViewerSocket
+from functions.push.sockets import NobodyWaits, ReadHere, ViewerSocket
 
 
 def install_routes(app: FunctionApp, parts: Parts, drain: Drain, report: WorkerReport) -> None:
-    app.config["SOCK_SERVER_OPTIONS"] = {"max_message_size": CLIENT_FRAME_MOST_BYTES}
+    app.config["SOCK_SERVER_OPTIONS"] = {
+        "max_message_size": CLIENT_FRAME_MOST_BYTES, "thread_class": ReadHere, "event_class": NobodyWaits,
+    }
     sock = Sock(app)
 
     def serve(ws: Any, key: str | None = None) -> None:

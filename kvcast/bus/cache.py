@@ -15,6 +15,7 @@ import redis
 from redis.exceptions import NoScriptError
 
 from kvcast.bus.connection import Breaker
+from kvcast.bus.pipelining import run_all
 from kvcast.messages import DEFAULT_CATEGORY, Change, decode_record, encode_record
 
 ABSENT_SECONDS = 5
@@ -110,13 +111,16 @@ class Cache:
 
     def _pipelined(self, calls: list[tuple[Change, int, str]]) -> list[int]:
         assert self._digest is not None
-        pipeline: Any = self._client.pipeline(transaction=False)
-        for change, ttl_ms, channel in calls:
-            pipeline.execute_command(
-                "EVALSHA", self._digest, 2, self._hash(change.key), self._stream(change.key),
-                str(change.rev), encode_record(change), str(ttl_ms), self._window, channel,
-            )
-        return [int(result) for result in pipeline.execute()]
+        return run_all(
+            self._client,
+            [
+                (
+                    "EVALSHA", self._digest, 2, self._hash(change.key), self._stream(change.key),
+                    str(change.rev), encode_record(change), ttl_ms, self._window, channel,
+                )
+                for change, ttl_ms, channel in calls
+            ],
+        )
 
     def _ttl(self) -> int:
         return int(self._ttl_ms * random.uniform(0.9, 1.1))

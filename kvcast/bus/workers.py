@@ -84,12 +84,12 @@ class WorkerReport:
             raw: Any = self._client.hgetall(_SUMS_KEY)
         return {name.decode(): int(number) for name, number in raw.items()}
 
-    def took(self, stage: str, seconds: float) -> None:
-        """A change took so long for one stage of its way: commit, publish or socket."""
+    def took(self, stage: str, seconds: float, times: int = 1) -> None:
+        """A change took so long for one stage of its way: commit, publish or socket. times: how many did."""
         counts = self._stages.get(stage)
         if counts is None:
             counts = self._stages[stage] = [0] * (len(LATENCY_BOUNDS_MS) + 1)
-        counts[bisect_left(LATENCY_BOUNDS_MS, seconds * 1000)] += 1
+        counts[bisect_left(LATENCY_BOUNDS_MS, seconds * 1000)] += times
 
     def all(self) -> list[Report]:
         """The last report of every worker that is alive. Raises BusUnavailable."""

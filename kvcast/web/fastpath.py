@@ -29,6 +29,12 @@ class FastPath:
     def add(self, method: str, path: str, route: str, endpoint: Endpoint, limit: Limit) -> None:
         self._routes[method, path] = (route, endpoint, limit)
 
+    def beginnings(self) -> tuple[bytes, ...]:
+        """How a request that is served here begins."""
+        return tuple(
+            f"{method} {path}".encode() + (b"" if path.endswith("/") else b" ") for method, path in self._routes
+        )
+
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         found = self._routes.get((method, path)) or self._routes.get((method, path[: path.find("/", 1) + 1]))

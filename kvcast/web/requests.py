@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
+from io import BytesIO
 from urllib.parse import parse_qsl
 
 from gevent import Timeout
@@ -44,9 +46,11 @@ def read_body(environ: Environ, most_bytes: int, timeout_seconds: float) -> byte
     if length.isdigit() and int(length) > most_bytes:
         raise _too_large(most_bytes)
     late = InvalidRequest(f"The body took over {timeout_seconds:g} s to arrive; send it faster.", code="slow_body")
-    with Timeout(timeout_seconds, late):
+    source = environ["wsgi.input"]
+    is_here = isinstance(source, BytesIO)
+    with nullcontext() if is_here else Timeout(timeout_seconds, late):
         try:
-            body: bytes = environ["wsgi.input"].read(int(length) if length.isdigit() else most_bytes + 1)
+            body: bytes = source.read(int(length) if length.isdigit() else most_bytes + 1)
         except OSError as error:
             raise InvalidRequest(f"The body ended early ({error}); send all of it.") from None
         except ParseException as error:

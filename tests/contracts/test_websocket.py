@@ -17,6 +17,7 @@ import redis
 
 from kvcast.client import Client
 from kvcast.embedded import Stores, Valkey
+from kvcast.storage.pool import connect
 from tests.calls import Caller
 from tests.conftest import Server
 from tests.functions.push.raw import BINARY, CLOSE, PING, TEXT, Object, Refused, WebSocket, frame
@@ -368,6 +369,21 @@ def test_every_says_when_history_is_gone(serve: Serve, opened: Open, unique_key:
 def test_ping_is_answered(ws: WebSocket) -> None:
     ws.send({"op": "ping"})
     assert ws.next().keys() == {"op", "time"}
+
+
+def test_a_viewer_whose_subscribe_takes_long_is_not_taken_for_dead(
+    stores: Stores, serve: Serve, opened: Open, unique_key: Key
+) -> None:
+    """Its pong is read when the subscribe is through; a resume of thousands of keys takes longer than two pings."""
+    socket = opened(serve("local", KVCAST_HEARTBEAT_SECONDS="0.1"))
+    lock = connect(stores.migration_url, statement_timeout_seconds=30)
+    lock.run("BEGIN")
+    lock.run("LOCK TABLE kvcast.kv IN ACCESS EXCLUSIVE MODE")
+    socket.send({"op": "sub", "keys": [unique_key()]})
+    assert [socket.next()["op"] for _ in range(10)] == ["hb"] * 10  # every third is sent with a ping
+    lock.run("COMMIT")
+    lock.close()
+    socket.until("subbed")
 
 
 def test_an_array_holds_several_messages(ws: WebSocket, unique_key: Key) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -17,6 +19,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from kvcast.client import Client
 from tests.polling import eventually
 
 if TYPE_CHECKING:
@@ -162,3 +165,42 @@ def test_a_bad_setting_stops_the_start_with_one_line() -> None:
     assert started.returncode != 0
     assert started.stderr.startswith("kvcast: PORT: 'eight' is refused")
     assert started.stderr.count("\n") == 1
+
+
+def held(server: Server, connection: socket.socket) -> bool:
+    """Whether the worker still has its end of `connection`."""
+    [worker] = psutil.Process(server.pid).children()
+    port = connection.getsockname()[1]
+    return any(one.raddr and one.raddr.port == port for one in worker.net_connections("tcp"))
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system cannot end such a connection")
+@pytest.mark.parametrize("odd", ["", "X-Odd: 1\r\n"])
+def test_who_asks_and_never_reads_is_let_go(serve: Callable[..., Server], odd: str) -> None:
+    server = serve("local", KVCAST_SEND_TIMEOUT_SECONDS="0.1")
+    with Client(server.url, server.token) as client:
+        client.set("large", "x" * 60_000)
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        connection.connect(("127.0.0.1", urlsplit(server.url).port))
+        connection.setblocking(False)
+
+        def ask() -> bool:
+            with suppress(OSError):  # nothing more can be sent, or it is over
+                connection.send(f"GET /get/large HTTP/1.1\r\nHost: a\r\n{odd}\r\n".encode())
+            return not held(server, connection)
+
+        eventually(ask)
+
+
+def test_a_body_that_nobody_wanted_is_not_waited_for_without_end(serve: Callable[..., Server]) -> None:
+    server = serve("read", KVCAST_BODY_TIMEOUT_SECONDS="0.3")
+    with socket.create_connection(("127.0.0.1", urlsplit(server.url).port)) as connection:
+        connection.sendall(b"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
+
+        def drip() -> bool:
+            with suppress(OSError):
+                connection.sendall(b"x")
+            return not held(server, connection)
+
+        eventually(drip)

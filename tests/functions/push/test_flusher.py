@@ -7,7 +7,7 @@ from kvcast.bus.workers import WorkerReport
 from tests.functions.push.changing import change
 
 from functions.push import flusher as module
-from functions.push.flusher import Flusher
+from functions.push.flusher import Flusher, rest_after
 from functions.push.hub import Hub
 from functions.push.sockets import ViewerSocket
 from functions.push.viewer import Viewer, Watch
@@ -32,3 +32,11 @@ def test_a_rate_costs_one_appointment_however_much_changes() -> None:
     assert not flusher._due
     near.close()
     far.close()
+
+
+def test_few_viewers_never_wait_and_a_round_of_many_stays_short() -> None:
+    assert rest_after(0.0005) == 0
+    for flushing_seconds in (0.001, 0.01, 0.03, 0.049):
+        assert 0 < rest_after(flushing_seconds) <= 3 * flushing_seconds
+        assert flushing_seconds + rest_after(flushing_seconds) <= 0.05 + 1e-9
+    assert rest_after(0.2) == 0

@@ -4,7 +4,7 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from kvcast.messages import Change
 from tests.functions.push.changing import change, collected, drained, objects, revs, viewer
@@ -162,6 +162,45 @@ def test_absence_is_known_and_told_to_nobody() -> None:
     assert revs(drained(hub, one)) == [1]
 
 
+def gathering() -> Hub:
+    hub = Hub("e")
+    hub.later = lambda: None
+    return hub
+
+
+def test_gathered_changes_are_handed_on_once_the_newest_of_each_key() -> None:
+    hub = gathering()
+    one = watching(hub, LATEST, "gold", "btc")
+    for rev in (1, 2, 3):
+        assert hub.offer(change("gold", rev))
+    hub.offer(change("btc", 4))
+    assert not drained(hub, one)
+    hub.spread()
+    assert revs(drained(hub, one)) == [3, 4]
+    hub.spread()
+    assert not drained(hub, one)
+
+
+def test_nothing_gathered_follows_what_could_not_wait() -> None:
+    hub = gathering()
+    one = watching(hub, LATEST, "gold")
+    hub.offer(change("gold", 1, 0))
+    tick = watching(hub, EVERY, "gold")
+    hub.offer(change("gold", 2, 1))
+    hub.spread()
+    assert revs(drained(hub, one)) == [2]
+    assert revs(drained(hub, tick)) == [2]
+
+
+def test_who_left_before_the_spread_gets_nothing() -> None:
+    hub = gathering()
+    one = watching(hub, LATEST, "gold")
+    hub.offer(change("gold", 1))
+    hub.unwatch(one, ["gold"], [], [])
+    hub.spread()
+    assert not drained(hub, one)
+
+
 def test_a_chain_names_the_rev_before_each_tick() -> None:
     assert chained(1, [change("k", 2, 1), change("k", 3, 2)])
     assert chained(2, [change("k", 3, 1)]), "an older start proves nothing missing"
@@ -170,11 +209,21 @@ def test_a_chain_names_the_rev_before_each_tick() -> None:
     assert chained(1, [])
 
 
-KEYS = ("a", "b", "ab")
+KEYS_OF_ALL = ("a", "b", "ab")
+KEYS = (*KEYS_OF_ALL, "latest")  # the last one nobody watches in mode every
 
 
 class Pushing(RuleBasedStateMachine):
-    """Any interleaving of a lossy, unordered bus, of joins, and of slow readers."""
+    """Any interleaving of a lossy, unordered bus, of joins, and of slow readers; changes gather for a while or not."""
+
+    @initialize(gathering=st.booleans())
+    def begin(self, gathering: bool) -> None:
+        if gathering:
+            self.hub.later = lambda: None
+
+    @rule()
+    def spread(self) -> None:
+        self.hub.spread()
 
     def __init__(self) -> None:
         super().__init__()
@@ -193,7 +242,7 @@ class Pushing(RuleBasedStateMachine):
             self.hub.add(one)
             viewers.append(one)
             self.seen[one] = {}
-            for key in KEYS:
+            for key in KEYS_OF_ALL if watch.every else KEYS:
                 self.join(one, key, watch)
 
     def join(self, one: Viewer, key: str, watch: Watch) -> None:
@@ -258,14 +307,15 @@ class Pushing(RuleBasedStateMachine):
                 self.hub.offer(self.written[key][-1])
         while self.gaps:
             self.fill()
+        self.hub.spread()
         self.clock += 100
         for one in [*self.latest, *self.every]:
             self.got(one, drained(self.hub, one))
             for key in KEYS:
-                if self.written[key]:
+                if self.written[key] and key in one.keys:
                     assert self.seen[one][key] == self.written[key][-1].rev, "the last one is never lost"
         for one in self.every:
-            for key in KEYS:
+            for key in KEYS_OF_ALL:
                 start, *following = self.ticks[one, key]
                 assert following == [tick.rev for tick in self.written[key] if tick.rev > start], "every tick, in order"
 

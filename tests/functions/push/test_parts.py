@@ -51,7 +51,7 @@ def test_what_a_worker_that_ends_handed_over_is_still_told_when_it_is_gone(
         stack.enter_context(EventStream(server.url, f"key={key}")).last("subbed")
     before = hand_over(call)["handedOver"]
     os.kill(server.pid, signal.SIGTERM)
-    assert eventually(lambda: metric(server, 'kvcast_handed_over_total{kind="websocket"}') > 0, 2)
+    assert eventually(lambda: metric(server, 'kvcast_handed_over_total{kind="websocket"}') > 0, DEADLINE_SECONDS)
     assert eventually(lambda: "Shutting down: Master" in server.log(), DEADLINE_SECONDS)
     assert eventually(lambda: hand_over(call)["handedOver"] == before + SOCKETS + STREAMS)
 

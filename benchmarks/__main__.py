@@ -1,0 +1,56 @@
+"""`make bench`: kvcast and its peers, measured beside one another on this machine. WHAT=reads runs one part."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+
+from kvcast.errors import KvcastError
+
+from benchmarks import machine, report, results, table, tools
+from benchmarks.parts import Plan
+
+PARTS = ["reads", "writes", "batch", "fanout", "path", "grid", "idle", "million", "two"]
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("what", nargs="*", metavar="PART", help=f"one or more of {', '.join(PARTS)}; all by default")
+    parser.add_argument("--rounds", type=int, default=Plan.rounds, help="runs of each side")
+    parser.add_argument("--seconds", type=float, default=Plan.seconds, help="of one run")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON files and the report")
+    arguments = parser.parse_args()
+    unknown = [part for part in arguments.what if part not in PARTS]
+    if unknown:
+        parser.error(f"there is no part {unknown[0]!r}; there are: {', '.join(PARTS)}")
+    plan = Plan(arguments.rounds, arguments.seconds)
+    try:
+        tools.wrk()
+        tools.node()
+        for part in arguments.what or PARTS:
+            run_part(part, plan, arguments.results)
+    except KvcastError as error:
+        print(f"bench: {error.message}", file=sys.stderr)
+        return 1
+    written = report.write(arguments.results, results.load(arguments.results, PARTS))
+    print(f"The report is {written}.")
+    return 0
+
+
+def run_part(part: str, plan: Plan, folder: Path) -> None:
+    print(f"{part} ...", flush=True)
+    on = machine.describe()
+    began = time.monotonic()
+    comparisons = import_module(f"benchmarks.parts.{part}").run(plan)
+    command = f"make bench WHAT={part}"
+    run = results.PartRun(part, results.now(), command, time.monotonic() - began, on, comparisons)
+    results.save(folder, run)
+    print(table.ratios(comparisons), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

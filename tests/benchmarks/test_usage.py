@@ -1,0 +1,33 @@
+"""The cost of a server is that of all its processes, whether they still live or not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from benchmarks.usage import Cost
+
+BURN = "import time\nwhile time.process_time() < 0.4: pass"
+PARENT = f"""
+import subprocess, sys
+input()
+subprocess.run([sys.executable, "-c", {BURN!r}])
+print("done", flush=True)
+input()
+"""
+
+
+def test_what_a_child_used_before_it_ended_counts() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert parent.stdin is not None
+    assert parent.stdout is not None
+    try:
+        with Cost(parent.pid) as cost:
+            parent.stdin.write("\n")
+            parent.stdin.flush()
+            assert parent.stdout.readline() == "done\n"
+        assert 0.3 < cost.cpu_seconds < 2
+        assert cost.memory_mib > 1
+    finally:
+        parent.kill()
+        parent.communicate()

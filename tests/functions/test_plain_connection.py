@@ -1,0 +1,152 @@
+"""A request that is answered straight from the socket gets, byte for byte, what gunicorn would have sent."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.calls import Caller
+from tests.conftest import TOKEN, Server
+
+ODD = "X-Odd: 1\r\n"  # what makes a request not plain
+PASSING = re.compile(rb"((?:Date|RateLimit-Remaining|RateLimit-Reset): )[^\r]*|(\"rev\":|\"updatedAt\":)[^,}]*")
+
+
+class Wire:
+    """One kept connection, byte by byte."""
+
+    def __init__(self, server: Server) -> None:
+        host, port = server.url.removeprefix("http://").split(":")
+        self._socket = socket.create_connection((host, int(port)), timeout=20)
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def answer(self) -> bytes:
+        """The next whole answer; its end is known by Content-Length."""
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += self._more()
+        head = received.partition(b"\r\n\r\n")[0]
+        length = re.search(rb"Content-Length: (\d+)", head)
+        while len(received) < len(head) + 4 + (int(length[1]) if length else 0):
+            received += self._more()
+        return received
+
+    def _more(self) -> bytes:
+        data = self._socket.recv(65_536)
+        assert data, "the connection was closed"
+        return data
+
+    def ended(self) -> bool:
+        return self._socket.recv(1) == b""
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def wire(app: Server) -> Iterator[Wire]:
+    wire = Wire(app)
+    yield wire
+    wire.close()
+
+
+def request(line: str, headers: str = "", body: str = "") -> bytes:
+    length = f"Content-Length: {len(body)}\r\n" if line.startswith("POST") else ""
+    return f"{line} HTTP/1.1\r\nHost: localhost\r\n{headers}{length}\r\n{body}".encode()
+
+
+BEARER = f"Authorization: Bearer {TOKEN}\r\n"
+JSON = "Content-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "headers", "body"),
+    [
+        ("GET /get/KEY", "", ""),
+        ("GET /get/KEY", "If-None-Match: *\r\n", ""),
+        ("GET /get/KEY", 'If-None-Match: "1"\r\n', ""),
+        ("GET /get/KEY", "If-None-Match: 1\r\n", ""),
+        ("GET /get/KEY", "Authorization: Bearer wrong\r\n", ""),
+        ("GET /get/none.at.all", "", ""),
+        ("GET /get/", "", ""),
+        ("GET /get/..", "", ""),
+        ("GET /get/a/b", "", ""),
+        ("POST /add", BEARER + JSON, '{"key":"KEY","value":[1.50, {"a":"b"}]}'),
+        ("POST /add", BEARER + JSON, '{"key":"KEY","value":NaN}'),
+        ("POST /add", BEARER + JSON, ""),
+        ("POST /add", BEARER, '{"key":"KEY","value":1}'),
+        ("POST /add", JSON, '{"key":"KEY","value":1}'),
+        ("POST /add", BEARER + JSON + 'If-Match: "1"\r\n', '{"key":"KEY","value":1}'),
+        ("POST /add", BEARER + JSON + "Content-Encoding: gzip\r\n", '{"key":"KEY","value":1}'),
+    ],
+)
+def test_both_ways_give_the_same_bytes(
+    wire: Wire, call: Caller, unique_key: Callable[..., str], line: str, headers: str, body: str
+) -> None:
+    key = unique_key()
+    call.add(key, "2345.60")
+    call("GET", f"/get/{key}")  # so that both are answered from the same place
+    answers = []
+    for odd in ("", ODD, ""):
+        wire.send(request(line.replace("KEY", key), headers + odd, body.replace("KEY", key)))
+        answers.append(PASSING.sub(rb"\1\2", wire.answer()))
+    assert answers[0].startswith(b"HTTP/1.1 ")
+    assert answers == [answers[0]] * 3
+
+
+def test_a_body_that_comes_after_its_head_is_waited_for(wire: Wire, unique_key: Callable[..., str]) -> None:
+    data = request("POST /add", BEARER + JSON, f'{{"key":"{unique_key()}","value":1}}')
+    head = data.index(b"\r\n\r\n") + 4
+    wire.send(data[:head])
+    wire.send(data[head:])
+    assert wire.answer().startswith(b"HTTP/1.1 200 ")
+
+
+def test_pipelined_requests_are_answered_in_order(wire: Wire, call: Caller, unique_key: Callable[..., str]) -> None:
+    keys = [unique_key(name) for name in ("a", "b", "c")]
+    for key in keys:
+        call.add(key, f'"{key}"')
+    wire.send(b"".join(request(f"GET /get/{key}") for key in keys))
+    received = b""
+    while received.count(b"HTTP/1.1 200 OK") < len(keys) or not received.endswith(b"}"):
+        received += wire.answer()
+    assert [received.index(key.encode()) for key in keys] == sorted(received.index(key.encode()) for key in keys)
+
+
+def test_a_request_hidden_in_another_is_not_answered(wire: Wire, unique_key: Callable[..., str]) -> None:
+    """A body, or half a header, that looks like a request: who answered it would answer the next client's."""
+    hidden = request(f"GET /get/{unique_key()}")
+    wire.send(request("POST /add", BEARER + JSON, "x" * len(hidden))[: -len(hidden)])
+    time.sleep(0.05)  # so that it arrives by itself
+    wire.send(hidden)
+    assert b" 400 " in wire.answer().splitlines()[0]
+    wire.send(b"GET /healthz/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert b" 200 " in wire.answer().splitlines()[0]
+
+
+def test_a_client_that_asks_for_the_end_gets_it(wire: Wire) -> None:
+    for _ in range(3):
+        wire.send(request("GET /get/none.at.all"))
+        assert b" 404 " in wire.answer()
+    wire.send(request("GET /get/none.at.all", "Connection: close\r\n"))
+    assert b"Connection: close" in wire.answer()
+    assert wire.ended()
+
+
+def test_a_connection_that_was_answered_may_idle_for_longer_than_one_that_has_said_nothing(
+    app: Server, wire: Wire, unique_key: Callable[..., str]
+) -> None:
+    """A proxy keeps connections, and a POST that meets one which is ending is lost."""
+    silent = Wire(app)
+    wire.send(request(f"GET /get/{unique_key()}"))
+    wire.answer()
+    assert silent.ended()
+    wire.send(request(f"GET /get/{unique_key()}"))
+    wire.answer()
+    silent.close()
