@@ -21,7 +21,9 @@ from kvcast import __version__
 from tests.cluster.figures import Figures
 from tests.cluster.kube import Kube, NoCluster
 from tests.cluster.loads import RunningLoad
-from tests.cluster.release import Cluster, ImageMissing, Namespace, Release, image_of_environment, single
+from tests.cluster.namespaces import Namespace
+from tests.cluster.release import ImageMissing, Release
+from tests.cluster.values import Cluster, image_of_environment, single
 
 INGRESS_SECONDS = 5
 _FIGURES = pytest.StashKey[Figures]()

@@ -2,77 +2,29 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import os
-import secrets
 import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from tests.cluster.kube import CommandFailed, Kube
+from tests.cluster.kube import CommandFailed
+from tests.cluster.namespaces import Namespace, containers, is_ready
 from tests.cluster.site import Site
+from tests.cluster.values import FUNCTIONS, Cluster, merged, sized
 from tests.polling import eventually
 
 CHART = Path(__file__).parents[2] / "charts/kvcast"
-FUNCTIONS = ("write", "read", "push")
 NAME = "kvcast"
 READY_SECONDS = 180
 POLL_SECONDS = 0.5
 _NOT_PULLED = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"}
 
 
-class Cluster(NamedTuple):
-    """Where to test. ingress_service: values of tests.ingressService, or None where it is not known."""
-
-    kube: Kube
-    ingress: str
-    ingress_service: dict[str, Any] | None
-    image: str
-
-
 class ImageMissing(Exception):
     """The message says what to do."""
-
-
-class Namespace:
-    """Enforces the profile `restricted`. Deleted at the end of the block, with all that is in it."""
-
-    def __init__(self, kube: Kube) -> None:
-        self.kube = kube
-        self.name = f"kvcast-test-{secrets.token_hex(3)}"
-        kube.kubectl("create", "namespace", self.name)
-        kube.kubectl("label", "namespace", self.name, "pod-security.kubernetes.io/enforce=restricted")
-
-    def __enter__(self) -> Namespace:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.kube.kubectl("delete", "namespace", self.name, "--wait=false")
-
-    def kubectl(self, *arguments: str, given: str | None = None, timeout: float = 120) -> str:
-        return self.kube.kubectl("--namespace", self.name, *arguments, given=given, timeout=timeout)
-
-    def items(self, kinds: str, group: str = "api/v1", **labels: str) -> list[dict[str, Any]]:
-        """The objects of a kind, such as pods or, with a group, apis/apps/v1 deployments."""
-        selector = {"labelSelector": ",".join(f"{name}={value}" for name, value in labels.items())} if labels else {}
-        return self.kube.items(f"/{group}/namespaces/{self.name}/{kinds}", **selector)
-
-    def pods(self, component: str) -> list[dict[str, Any]]:
-        """Of a part of the release, those that are told to end included."""
-        found = self.items("pods")
-        label = "app.kubernetes.io/component"
-        return [pod for pod in found if pod["metadata"].get("labels", {}).get(label) == component]
-
-    def secret(self, name: str) -> dict[str, str]:
-        held = self.kube.get(f"/api/v1/namespaces/{self.name}/secrets/{name}").get("data") or {}
-        return {key: base64.b64decode(value).decode() for key, value in held.items()}
-
-    def logs(self, pod: str, container: str) -> list[str]:
-        return self.kubectl("logs", pod, "--container", container).splitlines()
 
 
 class Release:
@@ -132,7 +84,7 @@ class Release:
 
     def _assert_pulled(self) -> None:
         for pod in self.namespace.items("pods"):
-            for container in _containers(pod):
+            for container in containers(pod):
                 reason = container.get("state", {}).get("waiting", {}).get("reason")
                 if reason in _NOT_PULLED:
                     raise ImageMissing(
@@ -193,57 +145,3 @@ class Release:
     def metrics(self, pod: str) -> str:
         """/metrics of a pod; empty when it is gone."""
         return self.cluster.kube.text(f"/api/v1/namespaces/{self.namespace.name}/pods/{pod}:8001/proxy/metrics")
-
-
-def sized(cluster: Cluster, host: str) -> dict[str, Any]:
-    """Values for a small machine: little is asked for, and what scales does it soon."""
-    repository, _, tag = cluster.image.rpartition(":")
-    scaling = {
-        "minReplicas": 2, "maxReplicas": 3,
-        "behavior": {
-            "scaleDown": {
-                "stabilizationWindowSeconds": 15, "policies": [{"type": "Pods", "value": 2, "periodSeconds": 15}]
-            }
-        },
-    }
-    function = {"resources": {"requests": {"cpu": "50m"}}, "autoscaling": scaling}
-    store = {"resources": {"requests": {"cpu": "25m"}}, "persistence": {"size": "1Gi"}}
-    values: dict[str, Any] = dict.fromkeys(FUNCTIONS, function)
-    values |= {"postgresql": store, "redis": store}
-    values |= {"image": {"repository": repository, "tag": tag}, "ingress": {"host": host}}
-    if cluster.ingress_service:
-        values["tests"] = {"ingressService": cluster.ingress_service}
-    return values
-
-
-def single() -> dict[str, Any]:
-    """Values for one pod of each function, which is enough where nothing is killed or scaled."""
-    return {name: {"autoscaling": {"enabled": False}, "replicas": 1} for name in FUNCTIONS}
-
-
-def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(below)
-    for name, value in above.items():
-        held = result.get(name)
-        result[name] = merged(held, value) if isinstance(held, dict) and isinstance(value, dict) else value
-    return result
-
-
-def is_ready(pod: Mapping[str, Any]) -> bool:
-    if pod["metadata"].get("deletionTimestamp"):
-        return False
-    conditions = pod["status"].get("conditions", [])
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
-
-
-def restarts(pod: Mapping[str, Any]) -> int:
-    return sum(container["restartCount"] for container in _containers(pod))
-
-
-def _containers(pod: Mapping[str, Any]) -> list[dict[str, Any]]:
-    status = pod["status"]
-    return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
-
-
-def image_of_environment(version: str) -> str:
-    return os.environ.get("KVCAST_IMAGE", "") or f"kvcast:{version}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tests.cluster.conftest import Figure
-from tests.cluster.release import FUNCTIONS, Release
+from tests.cluster.release import Release
+from tests.cluster.values import FUNCTIONS
 
 
 def functions_seen(release: Release) -> Any:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 
 from tests.cluster.conftest import Figure
-from tests.cluster.release import FUNCTIONS, NAME, Release, restarts
+from tests.cluster.namespaces import restarts
+from tests.cluster.release import NAME, Release
+from tests.cluster.values import FUNCTIONS
 
 
 def test_from_nothing_to_a_green_helm_test(whole: Release, figure: Figure) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from tests.cluster.conftest import Figure
 from tests.cluster.loads import POLL_SECONDS, RunningLoad
-from tests.cluster.release import FUNCTIONS, Release
+from tests.cluster.release import Release
+from tests.cluster.values import FUNCTIONS
 from tests.polling import eventually
 
 # In a container nobody can kill the first process, so its children: the workers.

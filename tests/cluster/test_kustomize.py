@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 
 from tests.cluster.conftest import Figure
-from tests.cluster.release import FUNCTIONS, Cluster, Namespace, Release
+from tests.cluster.namespaces import Namespace
+from tests.cluster.release import Release
+from tests.cluster.values import FUNCTIONS, Cluster
 
 ROOT = Path(__file__).parents[2]
 OVERLAY = """

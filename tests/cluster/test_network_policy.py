@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.cluster.conftest import Figure
-from tests.cluster.release import FUNCTIONS, NAME, POLL_SECONDS, Release
+from tests.cluster.release import NAME, POLL_SECONDS, Release
+from tests.cluster.values import FUNCTIONS
 from tests.polling import eventually
 
 PORTS = {f"{NAME}-postgresql": 5432, f"{NAME}-redis": 6379, **{f"{NAME}-{function}": 80 for function in FUNCTIONS}}

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from tests.cluster.conftest import Figure
-from tests.cluster.release import Cluster, Namespace, Release
+from tests.cluster.namespaces import Namespace
+from tests.cluster.release import Release
+from tests.cluster.values import Cluster
 
 EXISTING = "kvcast-existing"
 KEYS = ("admin-token", "tokens", "database-url", "migration-url", "redis-url", "postgresql-password", "redis-password")

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from kvcast.messages import CLOSE_RESTART
 from tests.cluster.conftest import Figure
 from tests.cluster.loads import POLL_SECONDS, RunningLoad
-from tests.cluster.release import FUNCTIONS, NAME, Release
+from tests.cluster.release import NAME, Release
+from tests.cluster.values import FUNCTIONS
 from tests.cluster.verdict import WRITES
 from tests.polling import eventually
 

@@ -10,7 +10,8 @@ import pytest
 
 from tests.cluster.conftest import Figure
 from tests.cluster.loads import RunningLoad
-from tests.cluster.release import FUNCTIONS, POLL_SECONDS, Release
+from tests.cluster.release import POLL_SECONDS, Release
+from tests.cluster.values import FUNCTIONS
 from tests.polling import eventually
 
 LOADS: dict[str, dict[str, Any]] = {

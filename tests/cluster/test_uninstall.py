@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from tests.cluster.conftest import Figure
-from tests.cluster.release import NAME, POLL_SECONDS, Namespace, Release
+from tests.cluster.namespaces import Namespace
+from tests.cluster.release import NAME, POLL_SECONDS, Release
 from tests.polling import eventually
 
 CLAIMS = {f"persistentvolumeclaim/data-{NAME}-postgresql-0", f"persistentvolumeclaim/data-{NAME}-redis-0"}

@@ -9,7 +9,8 @@ import pytest
 
 from tests.cluster.conftest import Figure
 from tests.cluster.loads import RunningLoad
-from tests.cluster.release import FUNCTIONS, NAME, Release
+from tests.cluster.release import NAME, Release
+from tests.cluster.values import FUNCTIONS
 
 SECRETS = (NAME, f"{NAME}-database")
 

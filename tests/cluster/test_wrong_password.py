@@ -7,7 +7,9 @@ import re
 import time
 
 from tests.cluster.conftest import Figure
-from tests.cluster.release import CHART, FUNCTIONS, NAME, Cluster, Namespace, Release, restarts, single
+from tests.cluster.namespaces import Namespace, restarts
+from tests.cluster.release import CHART, NAME, Release
+from tests.cluster.values import FUNCTIONS, Cluster, single
 from tests.polling import eventually
 
 SECRET = "kvcast-own"
