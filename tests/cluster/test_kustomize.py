@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from tests.cluster.conftest import Figure
+from tests.cluster.kube import CommandFailed
 from tests.cluster.namespaces import Namespace
 from tests.cluster.release import Release
 from tests.cluster.values import FUNCTIONS, Cluster
@@ -42,8 +43,11 @@ def test_the_small_overlay_serves(cluster: Cluster, namespace: Namespace, figure
     (tmp_path / "kustomization.yaml").write_text(text)
     began = time.monotonic()
     namespace.kubectl("apply", "--kustomize", str(tmp_path))
-    for function in FUNCTIONS:
-        namespace.kubectl("rollout", "status", f"deployment/kvcast-{function}", "--timeout=180s", timeout=200)
+    try:
+        for function in FUNCTIONS:
+            namespace.kubectl("rollout", "status", f"deployment/kvcast-{function}", "--timeout=180s", timeout=200)
+    except CommandFailed as error:
+        raise CommandFailed(f"{error}\n{release.state()}") from error
     figure("`kubectl apply -k` of the overlay small, until all pods are ready", time.monotonic() - began)
     release.await_routed()
     site = release.site()
