@@ -76,11 +76,9 @@ class Worker(GeventWorker):  # type: ignore[misc]
             util.close(client)
 
     def _finish_body(self, parser: Any) -> bool:
-        """Whether the last request's body is read, so that another request may follow."""
-        finished = False
-        with gevent.Timeout(self.body_seconds, False):
-            finished = parser.finish_body()
-        return finished
+        """Whether the last request's body is read, so that another may follow. Raises StopIteration where it drips."""
+        with gevent.Timeout(self.body_seconds, StopIteration):
+            return bool(parser.finish_body())
 
     def _serve_plain(self, client: socket.socket, addr: Any, unreader: Any, waiting: Waiting) -> None:
         hot = getattr(self.wsgi, "hot", ())
