@@ -76,9 +76,10 @@ class Worker(GeventWorker):  # type: ignore[misc]
             util.close(client)
 
     def _finish_body(self, parser: Any) -> bool:
-        """Whether the last request's body is read, so that another may follow. Raises StopIteration where it drips."""
-        with gevent.Timeout(self.body_seconds, StopIteration):
+        """Whether the last request's body is read, so that another request may follow."""
+        with gevent.Timeout(self.body_seconds, False):  # type: ignore[arg-type]  # False: silent
             return bool(parser.finish_body())
+        return False
 
     def _serve_plain(self, client: socket.socket, addr: Any, unreader: Any, waiting: Waiting) -> None:
         hot = getattr(self.wsgi, "hot", ())
