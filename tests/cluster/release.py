@@ -86,7 +86,9 @@ class Release:
 
     def install(self) -> float:
         """Seconds until all of it is ready. Raises ImageMissing or CommandFailed."""
-        return self._helm("install", NAME, str(CHART), "--wait", "--timeout", f"{READY_SECONDS}s")
+        seconds = self._helm("install", NAME, str(CHART), "--wait", "--timeout", f"{READY_SECONDS}s")
+        self.await_routed()
+        return seconds
 
     def upgrade(self, **values: Any) -> float:
         """The same, with `values` laid over those that it has."""
@@ -169,6 +171,17 @@ class Release:
             return True
 
         eventually(whole, within, POLL_SECONDS)
+
+    def await_routed(self) -> None:
+        """The ingress knows a pod of each function, of which it hears a moment after it is ready."""
+        site = self.site()
+
+        def routed() -> bool:
+            assert site.call_plainly("GET", "/get/nothing").status == 404
+            assert site.call_plainly("POST", "/add", "{}").status == 400
+            return site.call_plainly("GET", "/ws").status == 400
+
+        eventually(routed, 60, POLL_SECONDS)
 
     @property
     def token(self) -> str:

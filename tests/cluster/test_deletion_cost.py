@@ -13,7 +13,6 @@ from tests.polling import eventually
 
 ANNOTATION = "controller.kubernetes.io/pod-deletion-cost"
 CONNECTIONS = (9, 2, 6)
-GREETINGS = 60
 
 
 @pytest.fixture
@@ -38,20 +37,23 @@ def cookies(release: Release) -> dict[str, str]:
     """The cookie that leads to each pod of push."""
     site = release.site()
     found: dict[str, str] = {}
-    for _ in range(GREETINGS):
+
+    def all_answered() -> bool:
         greeting = site.greet()
         assert greeting.cookie is not None
         found[greeting.server] = greeting.cookie
-        if found.keys() == set(release.serving("push")):
-            return found
-    raise AssertionError(f"only {sorted(found)} answered")
+        return found.keys() == set(release.serving("push"))
+
+    eventually(all_answered, 60)
+    return found
 
 
 def test_the_emptiest_pod_goes(three: Release, figure: Figure) -> None:
     site = three.site()
-    wanted = dict(zip(sorted(cookies(three)), CONNECTIONS, strict=True))
+    kept = cookies(three)
+    wanted = dict(zip(sorted(kept), CONNECTIONS, strict=True))
     with ExitStack() as stack:
-        for pod, cookie in cookies(three).items():
+        for pod, cookie in kept.items():
             for _ in range(wanted[pod]):
                 stack.enter_context(site.socket(cookie))
         eventually(lambda: costs(three) == wanted, 60, POLL_SECONDS)

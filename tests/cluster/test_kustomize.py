@@ -43,6 +43,7 @@ def test_the_small_overlay_serves(cluster: Cluster, namespace: Namespace, figure
     for function in FUNCTIONS:
         namespace.kubectl("rollout", "status", f"deployment/kvcast-{function}", "--timeout=180s", timeout=200)
     figure("`kubectl apply -k` of the overlay small, until all pods are ready", time.monotonic() - began)
+    release.await_routed()
     site = release.site()
     assert site.rev_of("kustomize", "1") == site.get("kustomize").json()["rev"]
     assert site.greet().server in release.serving("push")

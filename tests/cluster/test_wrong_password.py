@@ -62,5 +62,6 @@ def mend(release: Release, figure: Figure) -> None:
     began = time.monotonic()
     release.namespace.kubectl("rollout", "restart", f"deployment/{NAME}-write")
     release.await_whole()
+    release.await_routed()
     figure("all ready after the secret was mended and write restarted", time.monotonic() - began)
     assert release.site().add("mended", "1").status == 200
