@@ -165,7 +165,8 @@ class Settings:
     )
     heartbeat_seconds: float = _setting("KVCAST_HEARTBEAT_SECONDS", 10.0, _seconds(0.1, 60), "between two hb")
     send_timeout_seconds: float = _setting(
-        "KVCAST_SEND_TIMEOUT_SECONDS", 5.0, _seconds(0.1, 60), "how long a viewer may block before it is closed"
+        "KVCAST_SEND_TIMEOUT_SECONDS", 5.0, _seconds(0.1, 60),
+        "how long a viewer may block before it is closed; other clients four times as long",
     )
     sweep_seconds: float = _setting("KVCAST_SWEEP_SECONDS", 1.0, _seconds(0.05, 60), "between two sweeps")
     drain_seconds: float = _setting("KVCAST_DRAIN_SECONDS", 20.0, _seconds(0, 300), "over which a drain closes sockets")
