@@ -47,11 +47,6 @@ def node() -> str:
     return found
 
 
-def redis_benchmark() -> str | None:
-    """Debian's `redis-tools` or `valkey-tools`; its row is left out where neither is there."""
-    return shutil.which("redis-benchmark") or shutil.which("valkey-benchmark")
-
-
 def centrifuge() -> str | None:
     """A server on the Centrifuge library, where KVCAST_BENCH_CENTRIFUGE names one: see docs/performance.md."""
     return os.environ.get("KVCAST_BENCH_CENTRIFUGE")

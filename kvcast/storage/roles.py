@@ -12,10 +12,9 @@ from pg8000.exceptions import DatabaseError
 from pg8000.native import Connection, identifier, literal
 
 from kvcast.errors import SettingsError, StorageUnavailable
-from kvcast.storage.pool import REFUSED_LOGIN, connect, connect_arguments, sqlstate
+from kvcast.storage.pool import MISSING_RIGHT, REFUSED_LOGIN, connect, connect_arguments, sqlstate
 
 _ITERATIONS = 4096
-_MISSING_RIGHT = "42501"
 
 
 def role_of(url: str) -> str:
@@ -33,7 +32,7 @@ def admit(connection: Connection, url: str) -> None:
     try:
         connection.run(f"{'ALTER' if known else 'CREATE'} ROLE {identifier(role)} LOGIN{secret}")
     except DatabaseError as error:
-        if sqlstate(error) != _MISSING_RIGHT:
+        if sqlstate(error) != MISSING_RIGHT:
             raise
         own = connection.run("SELECT current_user")[0][0]
         raise SettingsError(

@@ -11,11 +11,11 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import Connection, identifier
 
 from kvcast.errors import InternalError, OutcomeUnknown, SettingsError, StorageUnavailable
-from kvcast.storage.pool import Pool, connect, sqlstate, translated
+from kvcast.storage.pool import MISSING_RIGHT, Pool, connect, sqlstate, translated
 from kvcast.storage.roles import admit, role_of
 
 VERSION = 1
-_MISSING_TABLE, _MISSING_RIGHT = "42P01", "42501"
+_MISSING_TABLE = "42P01"
 LOCK_POLL_SECONDS = 0.1
 _LOCK = 0x6B766361  # "kvca"; any number that nobody else uses
 
@@ -80,7 +80,7 @@ def usable_epoch(pool: Pool) -> str:
         state = sqlstate(error.__cause__)
         if state == _MISSING_TABLE:
             raise StorageUnavailable("The schema is missing; run kvcast migrate.") from error
-        if state == _MISSING_RIGHT:
+        if state == MISSING_RIGHT:
             raise StorageUnavailable(
                 "The role of DATABASE_URL may not read the schema; run kvcast migrate with it and KVCAST_MIGRATION_URL."
             ) from error

@@ -16,7 +16,7 @@ from kvcast.tokens import Keyring, Scope, Token, require
 from kvcast.web.answers import Endpoint, Environ, error_answer, from_http_exception, unforeseen
 from kvcast.web.cors import Cors
 from kvcast.web.fastpath import FastPath
-from kvcast.web.gate import Gate, metrics
+from kvcast.web.gate import Gate, for_operators
 from kvcast.web.health import Health
 from kvcast.web.limiting import Limit, from_exceeded, install_limiter
 from kvcast.web.observing import Observer, set_up_logging
@@ -45,9 +45,8 @@ class FunctionApp(Flask):
             self.wsgi_app = ProxyFix(behind, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
         self._install_errors()
         self._install_observing()
-        self.endpoint_route("GET", "/healthz/live", self.health.live)
-        self.endpoint_route("GET", "/healthz/ready", self.health.ready)
-        self.endpoint_route("GET", "/metrics", metrics)
+        for path, endpoint in for_operators(self.health).items():
+            self.endpoint_route("GET", path, endpoint)
 
     @property
     def hot(self) -> tuple[bytes, ...]:

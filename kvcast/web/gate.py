@@ -11,9 +11,14 @@ from typing import Any
 
 from kvcast.errors import StorageUnavailable
 from kvcast.metrics import exposition
-from kvcast.web.answers import NOTHING_HERE, Answer, Environ, error_answer
+from kvcast.web.answers import NOTHING_HERE, Answer, Endpoint, Environ, error_answer
 from kvcast.web.fastpath import WsgiApp
 from kvcast.web.health import Health
+
+
+def for_operators(health: Health) -> dict[str, Endpoint]:
+    """What every function answers to GET, by path, whole or not."""
+    return {"/healthz/live": health.live, "/healthz/ready": health.ready, "/metrics": _metrics}
 
 
 class Gate:
@@ -26,7 +31,7 @@ class Gate:
         self._behind = behind
         self._health = health
         self._management_port = management_port
-        self._for_operators = {"/healthz/live": health.live, "/healthz/ready": health.ready, "/metrics": metrics}
+        self._for_operators = for_operators(health)
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         operators = self._for_operators.get(environ["PATH_INFO"])
@@ -50,5 +55,5 @@ def _not_yet(_environ: Environ) -> Answer:
     )
 
 
-def metrics(_environ: Environ) -> Answer:
+def _metrics(_environ: Environ) -> Answer:
     return Answer(200, [("Content-Type", "text/plain; version=0.0.4; charset=utf-8")], exposition())

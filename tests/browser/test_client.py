@@ -165,6 +165,15 @@ def test_where_the_socket_is_blocked_the_same_comes_another_way(
     eventually_true(page, "['del', 'absent'].includes(told.at(-1)) && told.length === 6")
 
 
+def open_without_sockets(page: Page, app: Server) -> list[str]:
+    """The streams that are asked for from here on."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/sse?" in request.url else None)
+    page.add_init_script(NO_SOCKETS)
+    open_plain(page, app)
+    return asked
+
+
 def test_mode_and_rate_are_kept_where_the_socket_is_blocked(
     page: Page, app: Server, faults: Faults, unique_key: Callable[..., str]
 ) -> None:
@@ -172,10 +181,7 @@ def test_mode_and_rate_are_kept_where_the_socket_is_blocked(
     faults.expect(r"WebSocket connection to")
     key, call = unique_key(), Caller(app.url, app.token)
     call.rev_of(key, "0")
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url) if "/sse?" in request.url else None)
-    page.add_init_script(NO_SOCKETS)
-    open_plain(page, app)
+    asked = open_without_sockets(page, app)
     start(page, [key], {"mode": "every"}, shared=False)
     expect_told(page, ["0", "ready true"])
     page.evaluate("key => connection.watch([key], {}, () => {})", f"{key}.other")
@@ -194,10 +200,7 @@ def test_a_hidden_tab_asks_for_less_where_the_socket_is_blocked(
     faults.expect(r"WebSocket connection to")
     key, call = unique_key(), Caller(app.url, app.token)
     call.rev_of(key, "0")
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url) if "/sse?" in request.url else None)
-    page.add_init_script(NO_SOCKETS)
-    open_plain(page, app)
+    asked = open_without_sockets(page, app)
     start(page, [key], shared=False)
     expect_told(page, ["0", "ready true"])
     assert "max_rate" not in asked[-1]
