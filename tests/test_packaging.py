@@ -38,7 +38,7 @@ def test_pages_schema_and_description_come_along(installed: Path) -> None:
         "import functions.read.pages as pages, kvcast.storage.schema as schema, importlib.resources as resources\n"
         "assert 'installed' in pages.__file__, pages.__file__\n"
         "print(*sorted(path.name for path in pages.web_folder().rglob('*') if path.is_file()))\n"
-        "print(resources.files('kvcast.storage').joinpath('schema.sql').is_file())\n"
+        "print(resources.files('kvcast.storage').joinpath('migrations', '0001.sql').is_file())\n"
         "print(resources.files('functions.read').joinpath('openapi.json').is_file())\n"
     )
     pages, *rest = run(installed, "-c", code).splitlines()
