@@ -38,7 +38,7 @@ class Views:
     def __init__(self, app: FunctionApp, pool: Pool, lookup: Lookup, stats: Stats) -> None:
         self._app = app
         self._pool = pool
-        self._lookup = lookup
+        self.lookup = lookup
         self._stats = stats
         self._openapi = _openapi()
 
@@ -49,15 +49,21 @@ class Views:
             ("/mget", self.mget),
             ("/keys", self.keys),
             ("/history/<path:key>", self.history),
-            ("/stats", lambda environ: json_answer(self._stats.payload())),
+            ("/stats", lambda environ: json_answer(self._stats.payload(self.lookup.epoch))),
             ("/openapi.json", lambda environ: Answer(200, [JSON], self._openapi)),
         ):
             self._app.endpoint_route("GET", rule, endpoint, limit)
 
+    def renew(self, lookup: Lookup) -> None:
+        """A backup was restored: answer from `lookup`, which knows nothing from before, from now on."""
+        before, self.lookup = self.lookup, lookup
+        lookup.start()
+        before.stop()
+
     def get(self, environ: Environ) -> Answer:
         key = key_in_path(environ, "/get/")
         least = min_rev(query(environ, "min_rev")) if environ.get("QUERY_STRING") else 0
-        entry = self._lookup.entry(key, least)
+        entry = self.lookup.entry(key, least)
         if "HTTP_IF_NONE_MATCH" in environ:
             matched = etags(environ, "HTTP_IF_NONE_MATCH", weak_allowed=True)
             if matched == "*" or (isinstance(matched, list) and entry.change.rev in matched):
@@ -68,7 +74,7 @@ class Views:
         keys = list(dict.fromkeys(map(parse_key, query(environ, "key").get("key", []))))
         if not 1 <= len(keys) <= MGET_MOST_KEYS:
             raise InvalidRequest(f"Name 1 to {MGET_MOST_KEYS} keys, as /mget?key=a&key=b.")
-        found = self._lookup.entries(keys)
+        found = self.lookup.entries(keys)
         absent = encode([key for key in keys if key not in found])
         data = b",".join(entry.body for entry in found.values())
         return Answer(200, [JSON], b'{"success":true,"data":[%s],"absent":%s}' % (data, absent))

@@ -23,7 +23,7 @@ def create_app(settings: Settings | None = None) -> FunctionApp:
 
 
 def _serve(app: FunctionApp, opened: Opened) -> None:
-    settings, (pool, cache, _) = app.settings, opened
+    settings, (pool, cache, on_restore) = app.settings, opened
     statements = Statements(history=settings.history_days > 0, rev_under_lock=settings.cured("row_lock_rev"))
     report = WorkerReport("write", settings.redis_url)
     publisher = Publisher(cache, report, enabled=settings.cured("publish"))
@@ -32,5 +32,6 @@ def _serve(app: FunctionApp, opened: Opened) -> None:
     own_pool = Pool(settings.database_url, 2, discard=settings.cured("discard"))
     committer = Committer(own_pool, statements, publisher, queue_max=settings.queue_max_items, room=housekeeping)
     Views(app, pool, statements, committer, publisher).install()
+    on_restore.append(publisher.renew)
     for part in (report, publisher, committer, housekeeping):
         part.start()

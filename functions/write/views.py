@@ -129,6 +129,7 @@ class Views:
         """Run `operation`, and record it, in a transaction of its own, once for each Idempotency-Key."""
         received_at = time.perf_counter()
         note = note_of(environ)
+        into = self._publisher.cache
         changes: list[Change] = []
 
         def call(session: Session) -> str:
@@ -146,7 +147,7 @@ class Views:
             recorded = f"{token.name}:{name}"
             answer, repeated = idempotency.once(self._pool, recorded, _fingerprint(environ, body), call)
         if changes:
-            self._publisher.publish_and_wait(changes, [received_at])
+            self._publisher.publish_and_wait(changes, into, [received_at])
         return _raw(answer.encode(), [("Idempotency-Replayed", "true")] if repeated else [])
 
 

@@ -41,8 +41,8 @@ SELECT last_value AS held FROM kvcast.rev \\gset
 DROP SCHEMA kvcast CASCADE;
 """
 _CHECK = f"DO $$BEGIN IF {_HOLDS_DATA} THEN RAISE EXCEPTION '{_REFUSED}'; END IF; END$$;"
-# A transaction id means nothing in another server. 3 is the first of all: no sweep takes these rows for fresh ones.
-_SETTLE = "ALTER TABLE kvcast.kv ALTER COLUMN tx TYPE xid8 USING '3'::xid8;\n"
+# A transaction id means nothing in another server. 2 is below all that there are: no sweep takes these for fresh ones.
+_SETTLE = "ALTER TABLE kvcast.kv ALTER COLUMN tx TYPE xid8 USING '2'::xid8;\n"
 _FINISH = f"""
 UPDATE kvcast.meta SET value = replace(gen_random_uuid()::text, '-', '') WHERE name = 'epoch';
 SELECT pg_catalog.setval('kvcast.rev', greatest((SELECT last_value FROM kvcast.rev), :held) + {REV_GAP});

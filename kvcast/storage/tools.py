@@ -60,13 +60,14 @@ def libpq_environment(url: str) -> dict[str, str]:
     """Our environment, with what makes the programs connect as `url` says; options would show the password to `ps`."""
     arguments = connect_arguments(url)
     query = {name: values[-1] for name, values in parse_qs(urlsplit(url).query).items()}
+    mode = query.get("sslmode", "disable")
     socket = arguments.get("unix_sock")
     folder, _, port = str(socket).rpartition("/.s.PGSQL.") if socket else ("", "", "")
     given = {
         "PGHOST": folder or arguments.get("host"), "PGPORT": port or str(arguments.get("port")),
         "PGUSER": arguments["user"], "PGPASSWORD": arguments["password"],
         "PGDATABASE": arguments["database"] or arguments["user"], "PGAPPNAME": "kvcast",
-        "PGSSLMODE": query.get("sslmode", "disable"), "PGSSLROOTCERT": query.get("sslrootcert"),
+        "PGSSLMODE": mode, "PGSSLROOTCERT": query.get("sslrootcert", "system" if mode == "verify-full" else None),
         "PGCONNECT_TIMEOUT": "10", "PGCLIENTENCODING": "UTF8", "LC_ALL": "C",
     }
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PG")}

@@ -117,11 +117,25 @@ def test_a_database_that_is_started_after_the_function(postgres: Postgres, serve
     ("version", "mend"), [(VERSION + 1, "run a newer kvcast"), (VERSION - 1, "run kvcast migrate")]
 )
 def test_a_schema_of_another_release(database: Database, serve: Serve, version: int, mend: str) -> None:
-    database.as_owner(f"UPDATE meta SET value = '{version}' WHERE name = 'schema'")
+    least = "SELECT value FROM meta WHERE name = 'least'"
+    [[before]] = database.own.run(least)
+    database.as_owner(f"UPDATE meta SET value = '{version}' WHERE name IN ('schema', 'least')")
     waiting = Waiting(serve, "read", database.database_url, mend)
     waiting.assert_it_waits()
-    database.as_owner(f"UPDATE meta SET value = '{VERSION}' WHERE name = 'schema'")
+    database.as_owner(
+        f"UPDATE meta SET value = '{VERSION}' WHERE name = 'schema'",
+        f"UPDATE meta SET value = '{before}' WHERE name = 'least'",
+    )
     waiting.assert_it_serves()
+
+
+def test_a_newer_schema_that_says_so_is_served(database: Database, serve: Serve) -> None:
+    database.as_owner(f"UPDATE meta SET value = '{VERSION + 1}' WHERE name = 'schema'")
+    try:
+        migrate(database.owner_url)  # as the way back to this release does first
+        assert serve("read", DATABASE_URL=database.database_url)
+    finally:
+        database.as_owner(f"UPDATE meta SET value = '{VERSION}' WHERE name = 'schema'")
 
 
 def test_a_role_without_rights_on_the_schema(stores: Stores, database: Database, serve: Serve) -> None:
