@@ -17,7 +17,7 @@ from kvcast.storage.roles import admit, role_of
 VERSION = 2
 _MISSING_TABLE = "42P01"
 LOCK_POLL_SECONDS = 0.1
-LOCK_SECONDS = 2  # for a table's lock: whoever comes behind waits as long
+LOCK_SECONDS = 2.0  # for a table's lock: whoever comes behind waits as long
 _LOCK = 0x6B766361  # "kvca"; any number that nobody else uses
 
 
@@ -40,7 +40,7 @@ def migrate(
             roles.add(role_of(functions_url))
         connection.run("BEGIN")  # one transaction, so that no function sees tables that it may not read yet
         if held:
-            connection.run(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+            connection.run(f"SET LOCAL lock_timeout = {int(LOCK_SECONDS * 1000)}")
         for script in scripts_after(held):
             connection.run(script)
         for role in roles:

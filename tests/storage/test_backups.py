@@ -178,18 +178,14 @@ def test_a_backup_of_a_newer_release_is_refused(own: Database, tmp_path: Path) -
 
 
 def test_a_backup_of_the_first_release_is_brought_forward(bare: Database, own: Database, tmp_path: Path) -> None:
-    bare.as_owner(*first_release())
+    schema = Path(__file__).with_name("first_release") / "schema.sql"
+    bare.as_owner(schema.read_text(encoding="utf-8"), "INSERT INTO kvcast.meta VALUES ('schema', '1')")
     bare.as_owner("INSERT INTO kv VALUES ('gold', '1', NULL, 1, 0, '5', false, now())")
     path = backup_of(bare, tmp_path / "a.dump")
     assert version_in(path, TOOLS) == 1
     bring_back(own, path)
     assert own.row("gold")
     assert own.own.run("SELECT value FROM meta WHERE name = 'schema'") == [[str(VERSION)]]
-
-
-def first_release() -> list[str]:
-    schema = Path(__file__).with_name("first_release").joinpath("schema.sql").read_text(encoding="utf-8")
-    return [schema, "INSERT INTO kvcast.meta VALUES ('schema', '1')"]
 
 
 def test_a_backup_without_a_schema_says_so_and_leaves_no_file(bare: Database, tmp_path: Path) -> None:
