@@ -34,7 +34,8 @@ LABEL org.opencontainers.image.title="kvcast" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /opt/kvcast /opt/kvcast
-ENV PATH=/opt/kvcast/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOST=0.0.0.0 PORT=8000
+ENV PATH=/opt/kvcast/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOST=0.0.0.0 PORT=8000 \
+    KVCAST_LOG_FORMAT=json
 USER 10001:10001
 WORKDIR /tmp
 EXPOSE 8000 8001
