@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
 
@@ -19,7 +18,7 @@ from kvcast.storage import reads
 from kvcast.storage.pool import Pool
 from kvcast.web import Answer, Environ, FunctionApp, json_answer
 from kvcast.web.answers import JSON
-from kvcast.web.requests import etags, key_in_path, min_rev, query, single, whole_number
+from kvcast.web.requests import etags, key_in_path, min_rev, moment, query, single, whole_number
 
 from functions.read.l1 import make_entry
 from functions.read.lookup import Lookup
@@ -103,7 +102,7 @@ class Views:
         key = key_in_path(environ, "/history/")
         parameters = query(environ, "limit", "since", "until", "bucket")
         most = whole_number(parameters, "limit", PAGE_MOST_KEYS, 1, HISTORY_MOST)
-        since, until = (_time(parameters, name) for name in ("since", "until"))
+        since, until = (moment(parameters, name) for name in ("since", "until"))
         bucket = single(parameters, "bucket")
         if bucket is not None:
             rows = _reading(reads.buckets)(self._pool, key, since, until, _bucket_seconds(bucket), most)
@@ -135,23 +134,6 @@ def _bucket_seconds(text: str) -> int:
     if not 1 <= seconds <= 86_400:
         raise InvalidRequest(f"The bucket is {text!r}; give 1s to 1d, such as 15s, 5m or 1h.")
     return seconds
-
-
-def _time(parameters: dict[str, list[str]], name: str) -> str | None:
-    text = single(parameters, name)
-    if text is None:
-        return None
-    try:
-        if re.fullmatch(r"[0-9]{1,11}(\.[0-9]{1,6})?", text):
-            moment = datetime.fromtimestamp(float(text), UTC)
-        else:
-            moment = datetime.fromisoformat(text.replace(" ", "+"))  # a + that was not percent-encoded
-        moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)  # PostgreSQL knows no offset above 16 h
-    except (ValueError, OverflowError, OSError):
-        raise InvalidRequest(
-            f"The parameter {name} is {text!r}; give a time such as 2026-01-31T12:00:00Z, or Unix seconds."
-        ) from None
-    return moment.isoformat()
 
 
 def _encode_cursor(item: str | Change) -> str:

@@ -24,6 +24,7 @@ class FastPath:
     def __init__(self, behind: WsgiApp, observer: Observer) -> None:
         self._behind = behind
         self._observer = observer
+        self._traces = observer.traces
         self._routes: dict[tuple[str, str], tuple[str, Endpoint, Limit]] = {}
 
     def add(self, method: str, path: str, route: str, endpoint: Endpoint, limit: Limit) -> None:
@@ -38,7 +39,7 @@ class FastPath:
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         found = self._routes.get((method, path)) or self._routes.get((method, path[: path.find("/", 1) + 1]))
-        named = self._observer.named(environ)
+        named = self._observer.named(environ) if self._traces or "HTTP_X_REQUEST_ID" in environ else None
         if found is None:
             return self._behind(environ, _with(named, start_response) if named else start_response)
         route, endpoint, limit = found

@@ -21,11 +21,8 @@ class Observer:
         self._counters: dict[tuple[str, int], tuple[Any, Any]] = {}
 
     def named(self, environ: Environ) -> Headers:
-        """What an answer says of its request's id: nothing for one without, while none are logged."""
-        given = environ.get("HTTP_X_REQUEST_ID")
-        if given is None and not self.traces:
-            return []
-        environ[REQUEST_ID] = found = logs.request_id(given)
+        """What an answer says of its request's id, which is made where none was given."""
+        environ[REQUEST_ID] = found = logs.request_id(environ.get("HTTP_X_REQUEST_ID"))
         return [("X-Request-Id", found)]
 
     def say(self, environ: Environ, **fields: Any) -> None:

@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 from kvcast.bus.cache import Cache
 from kvcast.bus.connection import open_redis
+from kvcast.config import Settings
 from kvcast.errors import KvcastError
 from kvcast.loops import start_loop
+from kvcast.metrics import POOL_DISCARDED, POOL_EXHAUSTED
 from kvcast.retries import persistently
 from kvcast.storage.pool import Pool
 from kvcast.storage.schema import usable_epoch
@@ -47,12 +49,20 @@ def serve_when_open(app: FunctionApp, serve: Callable[[Opened], None]) -> None:
     opening.tried.wait(FIRST_TRY_SECONDS)
 
 
+def open_pool(settings: Settings, size: int) -> Pool:
+    """A pool that tells /metrics how it fares."""
+    return Pool(
+        settings.database_url, size, discard=settings.cured("discard"),
+        on_discard=POOL_DISCARDED.inc, on_exhausted=POOL_EXHAUSTED.inc,
+    )
+
+
 class Opening:
     def __init__(self, app: FunctionApp, serve: Callable[[Opened], None]) -> None:
         self._app = app
         self._serve = serve
         settings = app.settings
-        self._pool = Pool(settings.database_url, settings.pool_size, discard=settings.cured("discard"))
+        self._pool = open_pool(settings, settings.pool_size)
         self._redis = open_redis(settings.redis_url)
         self._waited = False
         self.tried = Event()

@@ -84,7 +84,9 @@ EVERYTHING: dict[str, Any] = {
 MONITORING: dict[str, Any] = {
     "monitoring": {
         "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
-        "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
+        "prometheusRule": {
+            "enabled": True, "labels": {"release": "prometheus"}, "runbookUrl": "https://docs.example/runbook.md",
+        },
         "dashboard": {"enabled": True},
     }
 }
