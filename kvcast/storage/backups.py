@@ -113,8 +113,6 @@ def restore(
     version = version_in(path, tools)
     with owning(url, say, setting=setting) as connection:
         exists = connection.run("SELECT to_regclass('kvcast.meta')")[0][0] is not None
-        if exists and not force and connection.run(f"SELECT {_HOLDS_DATA}")[0][0]:
-            raise Conflict(_REFUSED)
         roles = _functions_roles(connection) if exists else set()
         if functions_url and role_of(functions_url) != role_of(url):
             admit(connection, functions_url)

@@ -38,9 +38,11 @@ def backup_of(database: Database, path: Path) -> Path:
     return path
 
 
-def bring_back(database: Database, path: Path, *, force: bool = True, functions_url: str = "") -> None:
+def bring_back(
+    database: Database, path: Path, *, force: bool = True, functions_url: str = "", tools: Tools = TOOLS
+) -> None:
     restore(
-        database.owner_url, path, TOOLS,
+        database.owner_url, path, tools,
         functions_url=functions_url, setting="DATABASE_URL", force=force, say=lambda _text: None,
     )
 
@@ -148,6 +150,23 @@ def test_a_damaged_backup_changes_nothing(own: Database, tmp_path: Path, how: st
         bring_back(own, path)
     assert everything(own) == before
     assert own.commit(Write("later", "2"))
+
+
+@pytest.mark.parametrize("section", ["pre-data", "data", "post-data"])
+def test_a_section_that_cannot_be_read_at_all_changes_nothing(own: Database, tmp_path: Path, section: str) -> None:
+    path = backup_of(own, tmp_path / "a.dump")
+    own.commit(Write("later", "1"))
+    before = everything(own)
+    for name in ("pg_dump", "psql"):
+        (tmp_path / name).symlink_to(TOOLS.command(name))
+    (tmp_path / "pg_restore").write_text(
+        f'#!/bin/sh\ncase "$*" in *--section={section}*) echo "pg_restore: error: a bad block" >&2; exit 1;; esac\n'
+        f'exec {TOOLS.command("pg_restore")} "$@"\n'
+    )
+    (tmp_path / "pg_restore").chmod(0o755)
+    with pytest.raises(InvalidRequest, match=r"is damaged: pg_restore: error: a bad block\. Nothing was changed\."):
+        bring_back(own, path, tools=Tools(tmp_path, 18))
+    assert everything(own) == before
 
 
 def test_a_restore_gives_up_in_front_of_a_long_transaction(
