@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from kvcast.cli.connection import connect, options
-from kvcast.cli.output import coloured, json_line, line, shown, table
+from kvcast.cli.output import coloured, json_line, line, note, shown, table
 
 _AGO = re.compile(r"([1-9]\d{0,4})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -50,12 +50,16 @@ def run(arguments: argparse.Namespace) -> int:
         for entry in entries:
             json_line(msgspec.json.encode(entry))
         return 0
-    lines = table([("AT", "WHO", "FROM", "WHAT", "KEY", "REV", "NOTE"), *map(_row, entries)])
+    rows = list(map(_row, entries))
+    if not rows:
+        note("Nothing is recorded that fits.")
+        return 0
+    lines = table([("AT", "WHO", "FROM", "WHAT", "KEY", "REV", "NOTE"), *rows])
     line("\n".join([coloured(lines[0], "bold", sys.stdout), *lines[1:]]))
     return 0
 
 
 def _row(entry: dict[str, Any]) -> tuple[str, ...]:
     key = entry["key"] if entry["key"] is not None else f"({entry['count']} changes)"
-    note = shown((entry["note"] or "").encode(), sys.stdout)
-    return entry["at"], entry["token"], entry["client"] or "-", entry["action"], key, str(entry["rev"]), note
+    said = shown((entry["note"] or "").encode(), sys.stdout)
+    return entry["at"], entry["token"], entry["client"] or "-", entry["action"], key, str(entry["rev"]), said

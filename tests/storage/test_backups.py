@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from kvcast.embedded import FUNCTIONS_ROLE, Stores
 from kvcast.embedded.postgres import program
 from kvcast.errors import Conflict, InvalidRequest, SettingsError, StorageUnavailable
 from kvcast.messages import Change, Write
-from kvcast.storage import idempotency, reads, sweeps
+from kvcast.storage import audit, idempotency, reads, sweeps
 from kvcast.storage.backups import REV_GAP, back_up, restore, version_in, whole_or_nothing
+from kvcast.storage.pool import Session
 from kvcast.storage.schema import VERSION, migrate, usable_epoch
 from kvcast.storage.tools import Tools, find_tools, libpq_environment
-from kvcast.storage.writes import Statements, commit_all
+from kvcast.storage.writes import Statements, commit_all, write_all
 from tests.databases import Database
 from tests.polling import eventually
 
@@ -127,6 +129,57 @@ def test_a_database_with_data_is_only_replaced_when_told_to(own: Database, tmp_p
     with pytest.raises(Conflict, match=r"holds data already, .* --force"):
         bring_back(own, path, force=False)
     assert own.row("gold")
+
+
+def test_restores_among_busy_functions_end_neither_in_a_deadlock_nor_in_a_wrong_answer(
+    own: Database, tmp_path: Path
+) -> None:
+    path = backup_of(own, tmp_path / "a.dump")
+    pool, statements, ended = own.pool(8), Statements(history=True), threading.Event()
+    rounds: Counter[str] = Counter()
+    errors: list[Exception] = []
+
+    def add() -> None:
+        [change] = commit_all(pool, statements, [Write("gold", "1")])
+        assert change.key == "gold"
+
+    def add_once() -> None:
+        def call(session: Session) -> str:
+            [change] = write_all(session, statements, [Write("btc", "2")])
+            audit.record(session, "add", token="t", key="btc", count=1, rev=change.rev, note="n", client=None)
+            return str(change.rev)
+
+        idempotency.once(pool, f"id-{rounds['add_once']}", "f", call)
+
+    def sweep() -> None:
+        sweeps.changed(pool, sweeps.position(pool))
+        sweeps.roll_partitions(pool, 7)
+        sweeps.reap(pool)
+
+    def run(call: Callable[[], None]) -> None:
+        while not ended.is_set():
+            rounds[call.__name__] += 1
+            try:
+                call()
+            except StorageUnavailable:
+                pass  # it waited for the restore for too long, and nothing was applied
+            except Exception as error:
+                errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(call,)) for call in (add, add, add_once, add_once, sweep)]
+    for thread in threads:
+        thread.start()
+    try:
+        eventually(lambda: len(rounds) == 3)
+        for _ in range(5):
+            before = rounds.copy()
+            eventually(lambda before=before: all(rounds[name] > count + 5 for name, count in before.items()))  # type: ignore[misc]
+            bring_back(own, path)
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join(20)
+    assert not errors
 
 
 def damaged(path: Path, how: str) -> Path:
