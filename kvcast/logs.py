@@ -10,7 +10,10 @@ import secrets
 import socket
 import sys
 import time
+from functools import lru_cache
 from typing import Any, Literal
+
+import msgspec
 
 Format = Literal["json", "text"]
 # Requests, and what came of them; on where KVCAST_ACCESS_LOG is.
@@ -52,7 +55,12 @@ class TextFormatter(logging.Formatter):
 
 
 def _time(record: logging.LogRecord) -> str:
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03}Z"
+    return f"{_second(int(record.created))}.{int(record.msecs):03}Z"
+
+
+@lru_cache(maxsize=2)
+def _second(unix_seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(unix_seconds))
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
@@ -68,7 +76,10 @@ def _function(logger: str) -> str | None:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    try:
+        return msgspec.json.encode(value, enc_hook=str).decode()
+    except UnicodeEncodeError:  # a lone surrogate, which the standard library takes
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def _printable(text: str) -> str:

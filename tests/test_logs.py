@@ -138,6 +138,16 @@ def test_no_line_holds_a_token_and_no_request_forges_one(logged: tuple[Server, S
         assert line["level"] != "error"
 
 
+def test_a_refused_handshake_is_counted_and_logged_too(logged: tuple[Server, Server, Server]) -> None:
+    _, _, push = logged
+    call = Caller(push.url, check=False)
+    assert call("GET", "/ws", x_request_id="no-socket").headers["x-request-id"] == "no-socket"
+    [line] = eventually(lambda: lines(push, request_id="no-socket"))
+    assert (line["function"], line["route"], line["status"]) == ("push", "/ws", 400)
+    counted = 'kvcast_requests_total{function="push",route="/ws",status="400"} 1.0'
+    assert counted in call("GET", "/metrics").body.decode()
+
+
 def test_while_no_requests_are_logged_only_an_id_that_was_sent_is_answered(app: Server) -> None:
     call = Caller(app.url, app.token)
     assert "x-request-id" not in call("GET", "/stats").headers
