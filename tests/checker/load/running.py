@@ -1,0 +1,133 @@
+"""The load from its first write until everybody shows the last one, and its figures."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+import gevent
+from gevent.event import Event
+from gevent.pool import Pool
+
+from tests.checker.load.plan import READ_SECONDS, Plan, Shared
+from tests.checker.load.readers import Reader, get
+from tests.checker.load.watchers import Watcher, behind, watchers
+from tests.checker.load.writers import Writer
+from tests.checker.records import End, Recorder, now
+
+GAP_SECONDS = 0.25
+POLL_SECONDS = 0.1
+READY_SECONDS = 30.0
+
+
+def run(plan: Plan, recorder: Recorder, stop: Event) -> dict[str, Any]:
+    """Load until `stop` or for the plan's seconds, settle, and say how it went."""
+    shared = Shared(plan, recorder)
+    writers = [Writer(shared, number) for number in range(plan.writers)]
+    viewers = watchers(shared)
+    _make_keys(plan, writers)
+    watching = [gevent.spawn(viewer.run) for viewer in viewers]
+    _wait(lambda: all(viewer.subscribed for viewer in viewers), READY_SECONDS, stop)
+    usage, begun = resource.getrusage(resource.RUSAGE_SELF), now()
+    shared.written = 0
+    loading = [gevent.spawn(writer.run, plan.writes_per_second / plan.writers) for writer in writers]
+    readers = [Reader(shared, number) for number in range(plan.readers)]
+    loading += [gevent.spawn(reader.run, plan.reads_per_second / plan.readers) for reader in readers]
+    flushing = gevent.spawn(_flush, recorder)
+    stop.wait(plan.seconds)
+    shared.stopping = True
+    ended, usage_then = now(), resource.getrusage(resource.RUSAGE_SELF)
+    figures = _figures(shared, begun, ended)
+    gevent.joinall(loading)
+    settled_seconds = _settle(shared, viewers)
+    gevent.killall(watching)
+    flushing.kill()
+    recorder(End(at=now(), who=plan.name, settled=settled_seconds is not None))
+    cpu = usage_then.ru_utime + usage_then.ru_stime - usage.ru_utime - usage.ru_stime
+    seconds = (ended - begun) / 1e9
+    ends = sum((Counter(viewer.ends) for viewer in viewers), Counter())
+    return figures | {
+        "cores": round(cpu / seconds, 2), "settled_seconds": settled_seconds, "viewers_ended": dict(ends),
+        "calls": dict(sorted(shared.calls.items())),
+    }
+
+
+def _make_keys(plan: Plan, writers: list[Writer]) -> None:
+    pool = Pool(len(writers))
+    for number in range(plan.keys):
+        pool.spawn(writers[number % len(writers)].write_first, number)
+        if number % len(writers) == len(writers) - 1:
+            pool.join()  # a writer does one thing at a time
+    pool.join()
+
+
+def _wait(done: Any, seconds: float, stop: Event | None = None) -> bool:
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline or (stop is not None and stop.is_set()):
+            return False
+        gevent.sleep(POLL_SECONDS)
+    return True
+
+
+def _flush(recorder: Recorder) -> None:
+    while True:
+        gevent.sleep(1)
+        recorder.flush()
+
+
+def _settle(shared: Shared, viewers: list[Watcher]) -> float | None:
+    """Wait until every viewer shows what was acknowledged last, and read each key from each read function.
+
+    Seconds that this took; None: not within the plan's seconds.
+    """
+    plan, begun = shared.plan, time.monotonic()
+    late = list(viewers)
+    deadline = begun + plan.settle_seconds
+    while late and time.monotonic() < deadline:
+        late = [viewer for viewer in late if behind(viewer, shared)]
+        gevent.sleep(POLL_SECONDS if late else 0)
+    took = time.monotonic() - begun
+    pool = Pool(8)
+    for number in range(plan.keys):
+        for url in plan.read:
+            pool.spawn(_read_finally, shared, number, url, deadline)
+    pool.join()
+    return None if late else round(took, 3)
+
+
+def _read_finally(shared: Shared, number: int, url: str, deadline: float) -> None:
+    call = shared.caller([url], 0, READ_SECONDS)
+    while True:
+        record = get(shared, call, f"{shared.plan.name}.final", number, final=True)
+        if record.status in (200, 404) or time.monotonic() > deadline:
+            break
+        gevent.sleep(POLL_SECONDS)
+    call.close()
+
+
+def _figures(shared: Shared, begun: int, ended: int) -> dict[str, Any]:
+    """unavailable: the time without a good answer to any client, beyond 250 ms of each gap."""
+    seconds = (ended - begun) / 1e9
+    good = {kind: [at for at in ats if begun <= at <= ended] for kind, ats in shared.good.items()}
+    return {
+        "seconds": round(seconds, 1),
+        "writes_per_second": round(shared.written / seconds, 1),
+        "write_calls_per_second": round(len(good["write"]) / seconds, 1),
+        "reads_per_second": round(len(good["read"]) / seconds, 1),
+        "unavailable_seconds": {kind: round(unavailable(ats, begun, ended), 3) for kind, ats in good.items()},
+        "longest_gap_seconds": {kind: round(max(_gaps(ats, begun, ended)), 3) for kind, ats in good.items()},
+    }
+
+
+def unavailable(ats: list[int], begun: int, ended: int) -> float:
+    """Seconds: of each gap between good answers what exceeds GAP_SECONDS."""
+    return sum(max(0.0, gap - GAP_SECONDS) for gap in _gaps(ats, begun, ended))
+
+
+def _gaps(ats: list[int], begun: int, ended: int) -> list[float]:
+    times = [begun, *sorted(ats), ended]
+    return [(later - earlier) / 1e9 for earlier, later in pairwise(times)]

@@ -1,0 +1,199 @@
+"""Clients that write: plain, under an Idempotency-Key, only over a certain rev, deletions, batches.
+
+A write whose outcome is unknown is repeated only with its Idempotency-Key, as the client of kvcast does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from time import monotonic
+from typing import Any
+
+import gevent
+import msgspec
+
+from kvcast.retries import full_jitter_seconds
+from tests.checker.load.http import Answer
+from tests.checker.load.plan import READ_SECONDS, WRITE_SECONDS, Shared
+from tests.checker.load.readers import get
+from tests.checker.records import Add, Batch, Call, Delete, Item
+
+RETRY_SECONDS = 10.0
+BATCH_ITEMS = 12
+REPEATS = 0.25  # of the acknowledged writes with an Idempotency-Key, which are sent once more
+READS_ITS_OWN = 0.1
+_DONE = (200, 404, 412)  # 404: of a deletion
+_LOST = ("outcome_unknown",)
+
+
+class _Written(msgspec.Struct):
+    rev: int = 0
+
+
+class _Error(msgspec.Struct):
+    code: str
+
+
+class _Result(msgspec.Struct):
+    rev: int = 0
+    error: _Error | None = None
+
+
+class _Results(msgspec.Struct):
+    results: list[_Result]
+
+
+_written = msgspec.json.Decoder(_Written)
+_results = msgspec.json.Decoder(_Results)
+
+
+class Writer:
+    def __init__(self, shared: Shared, number: int) -> None:
+        self.who = f"{shared.plan.name}.w{number}"
+        self._shared = shared
+        self._random = shared.random(self.who)
+        self._call = shared.caller(shared.plan.write, number, WRITE_SECONDS)
+        self._read = shared.caller(shared.plan.read, number, READ_SECONDS)
+        self._sequence = 0
+        self._moves: Sequence[tuple[Callable[[], None], float]] = (
+            (self._plain, 0.60), (self._named, 0.12), (self._compare, 0.14), (self._delete, 0.04), (self._batch, 0.10),
+        )
+
+    def run(self, writes_per_second: float) -> None:
+        """Until the load stops. Each move is as far from the next as the writes in it last."""
+        due = monotonic()
+        moves, weights = zip(*self._moves, strict=True)
+        while not self._shared.stopping:
+            before = self._sequence
+            self._random.choices(moves, weights)[0]()
+            due += max(1, self._sequence - before) / writes_per_second * self._random.uniform(0.5, 1.5)
+            now = monotonic()
+            due = max(due, now - 1)  # what a fault held up is not made up for
+            gevent.sleep(max(0.0, due - now))
+
+    def write_first(self, number: int) -> None:
+        """Make a key, so that all there is to read and watch is there when the load begins."""
+        self._add(number)
+
+    def _value(self) -> str:
+        self._sequence += 1
+        return f"{self.who}:{self._sequence}"
+
+    def _key(self) -> int:
+        """Some keys are hotter than others."""
+        return int(self._shared.plan.keys * self._random.random() ** 1.5)
+
+    def _id(self) -> str:
+        return f"{self.who}-{self._sequence}"
+
+    def _plain(self) -> None:
+        self._add(self._key())
+
+    def _named(self) -> None:
+        self._add(self._key(), named=True)
+
+    def _compare(self) -> None:
+        number = self._key()
+        rev = self._shared.newest.get(number, 0)
+        self._add(number, named=self._random.random() < 0.5, if_rev=0 if number in self._shared.absent else rev)
+
+    def _add(self, number: int, *, named: bool = False, if_rev: int | None = None) -> None:
+        plan = self._shared.plan
+        key, value, category = plan.key(number), self._value(), plan.category(number)
+        identity = self._id() if named else ""
+        body = msgspec.json.encode({"key": key, "value": value, "category": category})
+        send = partial(self._call, "POST", "/add", body, _headers(identity, if_rev))
+
+        def record(answer: Answer) -> Call:
+            outcome = _outcome(self.who, answer)
+            return Add(**outcome, id=identity, key=key, value=value, category=category, if_rev=if_rev)
+
+        rev = self._attempt(send, record, may_repeat=named)
+        if rev:
+            self._shared.acknowledged(number, rev)
+            self._shared.written += 1
+            if self._random.random() < READS_ITS_OWN:
+                get(self._shared, self._read, self.who, number, min_rev=rev)
+
+    def _delete(self) -> None:
+        number = self._key()
+        key = self._shared.plan.key(number)
+        named = self._random.random() < 0.5
+        self._sequence += 1
+        identity = self._id() if named else ""
+        if_rev = self._shared.newest.get(number) if self._random.random() < 0.3 else None
+        send = partial(self._call, "DELETE", f"/keys/{key}", None, _headers(identity, if_rev))
+
+        def record(answer: Answer) -> Call:
+            return Delete(**_outcome(self.who, answer), id=identity, key=key, if_rev=if_rev)
+
+        rev = self._attempt(send, record, may_repeat=named)
+        if rev:
+            self._shared.acknowledged(number, rev, deleted=True)
+            self._shared.written += 1
+
+    def _batch(self) -> None:
+        plan = self._shared.plan
+        numbers = [self._key() for _ in range(BATCH_ITEMS - 1)]
+        numbers.append(self._random.choice(numbers))  # a key twice
+        items = [Item(plan.key(number), self._value(), plan.category(number)) for number in numbers]
+        identity = self._id() if self._random.random() < 0.3 else ""
+        body = msgspec.json.encode([{"key": one.key, "value": one.value, "category": one.category} for one in items])
+        send = partial(self._call, "POST", "/batch", body, _headers(identity, None))
+
+        def record(answer: Answer) -> Call:
+            made = items
+            if answer.status == 200:
+                made = [
+                    Item(one.key, one.value, one.category, result.rev, result.error.code if result.error else "")
+                    for one, result in zip(items, _results.decode(answer.body).results, strict=True)
+                ]
+                for number, item in zip(numbers, made, strict=True):
+                    self._shared.acknowledged(number, item.rev)
+                self._shared.written += sum(item.rev > 0 for item in made)
+            return Batch(**_outcome(self.who, answer), id=identity, items=made)
+
+        self._attempt(send, record, may_repeat=bool(identity))
+
+    def _attempt(self, send: Callable[[], Answer], record: Callable[[Answer], Call], *, may_repeat: bool) -> int:
+        """Call until it is decided, or for RETRY_SECONDS; the rev that was answered, 0 for none."""
+        rev = 0
+        for wait in self._waits():
+            answer = send()
+            call = record(answer)
+            self._shared.called("write", call, good=answer.status in _DONE)
+            if answer.status in _DONE:
+                rev = call.rev
+                break
+            unknown = answer.sent and (answer.status in (0, 500, 502, 504) or call.code in _LOST)
+            if (unknown and not may_repeat) or 400 <= answer.status < 429:
+                break
+            gevent.sleep(max(wait, answer.retry_after_seconds))
+        if rev and may_repeat and self._random.random() < REPEATS:
+            answer = send()
+            self._shared.called("write", record(answer), good=answer.status in _DONE)
+        return rev
+
+    def _waits(self) -> Iterator[float]:
+        """Seconds after each failed attempt."""
+        begun = monotonic()
+        attempt = 0
+        while not attempt or monotonic() - begun < RETRY_SECONDS:
+            attempt += 1
+            yield full_jitter_seconds(attempt, 0.05, 1.0)
+
+
+def _headers(identity: str, if_rev: int | None) -> dict[str, str]:
+    headers = {"Idempotency-Key": identity} if identity else {}
+    if if_rev is not None:
+        headers |= {"If-Match": f'"{if_rev}"'} if if_rev else {"If-None-Match": "*"}
+    return headers
+
+
+def _outcome(who: str, answer: Answer) -> dict[str, Any]:
+    rev = _written.decode(answer.body).rev if answer.status == 200 else 0
+    return {
+        "at": answer.ended, "who": who, "url": answer.url, "took": answer.ended - answer.began, "status": answer.status,
+        "code": "" if answer.status == 200 else answer.code or "", "rev": rev,
+    }
