@@ -15,6 +15,7 @@ from typing import Literal, Self
 import msgspec
 
 Mode = Literal["latest", "every"]
+UNREACHABLE = "unreachable"  # code of a call that was never sent
 
 
 class Record(msgspec.Struct, tag_field="what", kw_only=True, omit_defaults=True, gc=False):
@@ -38,6 +39,13 @@ class Call(Record, kw_only=True):
     @property
     def sent_at(self) -> int:
         return self.at - self.took
+
+    @property
+    def unknown(self) -> bool:
+        """Whether it may have been applied, though nobody said so."""
+        if self.status in (0, 500, 502, 504):
+            return self.code != UNREACHABLE
+        return self.status == 503 and self.code in ("", "outcome_unknown")
 
 
 class Add(Call, tag="add", kw_only=True):

@@ -12,6 +12,8 @@ import gevent
 import msgspec
 from gevent import socket
 
+from tests.checker.records import UNREACHABLE
+
 CONNECT_SECONDS = 1.0
 _PIECE = 65_536
 
@@ -123,7 +125,7 @@ class Caller:
             self.close()
             if isinstance(error, gevent.Timeout) and error is not timeout:
                 raise
-            return Answer(0, b"", type(error).__name__.encode(), sent)
+            return Answer(0, b"", type(error).__name__.encode() if sent else UNREACHABLE.encode(), sent)
         finally:
             timeout.close()
         if header(head, b"connection") == b"close":

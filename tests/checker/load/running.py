@@ -14,7 +14,7 @@ from gevent.pool import Pool
 
 from tests.checker.load.plan import READ_SECONDS, Plan, Shared
 from tests.checker.load.readers import Reader, get
-from tests.checker.load.watchers import Watcher, behind, watchers
+from tests.checker.load.watchers import Watcher, watchers
 from tests.checker.load.writers import Writer
 from tests.checker.records import End, Recorder, now
 
@@ -88,7 +88,7 @@ def _settle(shared: Shared, viewers: list[Watcher]) -> float | None:
     late = list(viewers)
     deadline = begun + plan.settle_seconds
     while late and time.monotonic() < deadline:
-        late = [viewer for viewer in late if behind(viewer, shared)]
+        late = [viewer for viewer in viewers if viewer.behind()]
         gevent.sleep(POLL_SECONDS if late else 0)
     took = time.monotonic() - begun
     pool = Pool(8)

@@ -38,6 +38,15 @@ class Watcher:
         self.revs: dict[str, int] = {}  # of what it shows
         self.epoch = ""
         self.subscribed = False
+        plan = shared.plan
+        self._shared = shared
+        self._covered = [
+            number
+            for number in range(plan.keys)
+            if plan.key(number) in wanted.keys
+            or plan.key(number).startswith(tuple(wanted.prefixes))
+            or plan.category(number) in wanted.categories
+        ]
         self.ends: dict[str, int] = {}
 
     def run(self) -> None:
@@ -47,6 +56,15 @@ class Watcher:
             self.subscribed = False
             self._failures += 1
             gevent.sleep(full_jitter_seconds(self._failures, FIRST_WAIT_SECONDS, MOST_WAIT_SECONDS))
+
+    def behind(self) -> bool:
+        """Whether it shows any key older than what was acknowledged last, or is not connected."""
+        return not self.subscribed or any(map(self._lacks, self._covered))
+
+    def _lacks(self, number: int) -> bool:
+        shown = self.revs.get(self._shared.plan.key(number), 0)
+        newest = self._shared.newest.get(number, 0)
+        return shown < newest and not (shown == 0 and number in self._shared.absent)
 
     def _connect(self) -> None:
         if self._forgets:
@@ -82,7 +100,8 @@ class Watcher:
         self._route.move_on()
 
     def _listen(self, stream: Stream) -> None:
-        leaves = gevent.Timeout(self._random.uniform(0.5, 1.5) * self._stays_seconds) if self._stays_seconds else None
+        stays = self._stays_seconds and not self._shared.stopping
+        leaves = gevent.Timeout(self._random.uniform(0.5, 1.5) * self._stays_seconds) if stays else None
         closed = Closed(at=0, who=self.who, by="client")
         try:
             if leaves is not None:
@@ -173,22 +192,3 @@ def watchers(shared: Shared) -> list[Watcher]:
             Watcher(shared, number, wanted, stays_seconds=5.0 if kind % 4 == 2 else 0.0, forgets=kind in (6, 12))
         )
     return made
-
-
-def behind(watcher: Watcher, shared: Shared) -> int:
-    """How many of the keys it watches it shows older than what was acknowledged last."""
-    if not watcher.subscribed:
-        return 1
-    plan, wanted = shared.plan, watcher.wanted
-    count = 0
-    for number, rev in shared.newest.items():
-        key = plan.key(number)
-        covered = (
-            key in wanted.keys or key.startswith(tuple(wanted.prefixes)) or plan.category(number) in wanted.categories
-        )
-        shown = watcher.revs.get(key, 0)
-        if covered and shown < rev and not (shown == 0 and number in shared.absent):
-            count += 1
-    return count
-
-

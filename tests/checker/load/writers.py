@@ -24,7 +24,6 @@ BATCH_ITEMS = 12
 REPEATS = 0.25  # of the acknowledged writes with an Idempotency-Key, which are sent once more
 READS_ITS_OWN = 0.1
 _DONE = (200, 404, 412)  # 404: of a deletion
-_LOST = ("outcome_unknown",)
 
 
 class _Written(msgspec.Struct):
@@ -166,8 +165,7 @@ class Writer:
             if answer.status in _DONE:
                 rev = call.rev
                 break
-            unknown = answer.sent and (answer.status in (0, 500, 502, 504) or call.code in _LOST)
-            if (unknown and not may_repeat) or 400 <= answer.status < 429:
+            if (call.unknown and not may_repeat) or 400 <= answer.status < 429:
                 break
             gevent.sleep(max(wait, answer.retry_after_seconds))
         if rev and may_repeat and self._random.random() < REPEATS:

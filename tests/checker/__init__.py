@@ -1,0 +1,14 @@
+"""Whether kvcast keeps its promises, judged from what its clients have seen.
+
+`python -m tests.checker.load` loads running functions and records every call and every message; `check` judges the
+recorded history afterwards. Promises: docs/guarantees.md.
+
+Who breaks things meanwhile writes faults.jsonl into the same folder, a line at the begin and at the end of each:
+{"at": time.monotonic_ns(), "who": "faults", "what": "fault", "name": "kill -9 write-1", "phase": "begin"}
+With `"drains": URL` at the begin of an orderly stop of a push function, viewers of it must be told goodbye.
+Time between begin and end is not counted against anybody.
+"""
+
+from tests.checker.verdict import PROMISED_SECONDS, Verdict, check
+
+__all__ = ["PROMISED_SECONDS", "Verdict", "check"]
