@@ -144,5 +144,6 @@ def _incomplete(history: History) -> str:
     ended = {end.who for end in history.ends}
     files = {path.stem for path in records.files(history.folder)} - {"faults"}
     if missing := sorted(files - ended):
-        return f"{', '.join(missing)}: no end was recorded, so calls and messages are missing; let the load end by itself."
+        names = ", ".join(missing)
+        return f"{names}: no end was recorded, so calls and messages are missing; let the load end by itself."
     return ""

@@ -33,7 +33,9 @@ def run(plan: Plan, recorder: Recorder, stop: Event) -> dict[str, Any]:
     _wait(lambda: all(viewer.subscribed for viewer in viewers), READY_SECONDS, stop)
     usage, begun = resource.getrusage(resource.RUSAGE_SELF), now()
     shared.written = 0
-    loading = [gevent.spawn(writer.run, plan.writes_per_second / plan.writers) for writer in writers]
+    loading: list[gevent.Greenlet[..., None]] = [
+        gevent.spawn(writer.run, plan.writes_per_second / plan.writers) for writer in writers
+    ]
     readers = [Reader(shared, number) for number in range(plan.readers)]
     loading += [gevent.spawn(reader.run, plan.reads_per_second / plan.readers) for reader in readers]
     flushing = gevent.spawn(_flush, recorder)

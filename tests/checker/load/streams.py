@@ -94,6 +94,7 @@ class WebSocket:
 
     def subscribe(self, wanted: Open) -> None:
         message = {"op": "sub", "mode": wanted.mode}
+        self._until_closed()
         message |= {name: getattr(wanted, name) for name in _ASKED}
         self._protocol.send_text(msgspec.json.encode({name: part for name, part in message.items() if part}))
         self._send()
@@ -105,9 +106,12 @@ class WebSocket:
                 if isinstance(event, WebSocketFrame) and event.opcode is Opcode.TEXT:
                     data = bytes(event.data)
                     yield _array.decode(data) if data[:1] == b"[" else [_object.decode(data)]
-            if self._protocol.close_code not in (None, 1006):
-                raise Ended(self._protocol.close_code)
+            self._until_closed()
             events = self._events()
+
+    def _until_closed(self) -> None:
+        if self._protocol.close_rcvd is not None:
+            raise Ended(self._protocol.close_rcvd.code)
 
     def listen_for(self, seconds: float) -> None:
         self._socket.settimeout(seconds)
@@ -138,7 +142,7 @@ class EventStream:
     """Raises Refusal, OSError, http.client.HTTPException."""
 
     def __init__(self, url: str, wanted: Open) -> None:
-        parameters = [("mode", wanted.mode)]
+        parameters: list[tuple[str, str]] = [("mode", wanted.mode)]
         for name, one in (("keys", "key"), ("prefixes", "prefix"), ("categories", "category")):
             parameters += [(one, text) for text in getattr(wanted, name)]
         parameters += [("since", f"{key}:{rev}") for key, rev in wanted.since.items()]

@@ -14,7 +14,7 @@ import gevent
 import msgspec
 
 from kvcast.retries import full_jitter_seconds
-from tests.checker.load.http import Answer
+from tests.checker.load.http import Answer, Caller
 from tests.checker.load.plan import READ_SECONDS, WRITE_SECONDS, Shared
 from tests.checker.load.readers import get
 from tests.checker.records import Add, Batch, Call, Delete, Item
@@ -23,6 +23,7 @@ RETRY_SECONDS = 10.0
 BATCH_ITEMS = 12
 REPEATS = 0.25  # of the acknowledged writes with an Idempotency-Key, which are sent once more
 READS_ITS_OWN = 0.1
+DUELS = 0.3  # of the writes over a certain rev
 _DONE = (200, 404, 412)  # 404: of a deletion
 
 
@@ -53,6 +54,7 @@ class Writer:
         self._shared = shared
         self._random = shared.random(self.who)
         self._call = shared.caller(shared.plan.write, number, WRITE_SECONDS)
+        self._rival = shared.caller(shared.plan.write, number + 1, WRITE_SECONDS)
         self._read = shared.caller(shared.plan.read, number, READ_SECONDS)
         self._sequence = 0
         self._moves: Sequence[tuple[Callable[[], None], float]] = (
@@ -93,16 +95,25 @@ class Writer:
         self._add(self._key(), named=True)
 
     def _compare(self) -> None:
+        """Over the rev that is current as far as is known; some with a rival at another server, of whom one may win."""
         number = self._key()
-        rev = self._shared.newest.get(number, 0)
-        self._add(number, named=self._random.random() < 0.5, if_rev=0 if number in self._shared.absent else rev)
+        if_rev = 0 if number in self._shared.absent else self._shared.newest.get(number, 0)
+        named = self._random.random() < 0.5
+        if self._random.random() < DUELS:
+            rival = gevent.spawn(self._add, number, if_rev=if_rev, call=self._rival)
+            self._add(number, named=named, if_rev=if_rev)
+            rival.join()
+        else:
+            self._add(number, named=named, if_rev=if_rev)
 
-    def _add(self, number: int, *, named: bool = False, if_rev: int | None = None) -> None:
+    def _add(
+        self, number: int, *, named: bool = False, if_rev: int | None = None, call: Caller | None = None
+    ) -> None:
         plan = self._shared.plan
         key, value, category = plan.key(number), self._value(), plan.category(number)
         identity = self._id() if named else ""
         body = msgspec.json.encode({"key": key, "value": value, "category": category})
-        send = partial(self._call, "POST", "/add", body, _headers(identity, if_rev))
+        send = partial(call or self._call, "POST", "/add", body, _headers(identity, if_rev))
 
         def record(answer: Answer) -> Call:
             outcome = _outcome(self.who, answer)
