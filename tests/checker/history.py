@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from tests.checker import records
@@ -67,6 +67,7 @@ class History:
         self.faults: list[Fault] = []
         self.ends: list[End] = []
         self.categories: dict[str, str] = {}
+        self.keys: set[str] = set()  # that were written
         self.first_at = 2**63
         self.last_at = 0
         self._open: dict[str, Connection] = {}
@@ -102,6 +103,7 @@ class History:
         elif isinstance(record, Add | Delete | Batch):
             self.writes.append(record)
             for item in record.items if isinstance(record, Batch) else (record,):
+                self.keys.add(item.key)
                 if not isinstance(item, Delete) and item.category:
                     self.categories[item.key] = item.category
         elif isinstance(record, Fault):
@@ -132,7 +134,7 @@ class History:
             if value != change.value:
                 self.contradictions.append((change.key, change.rev, ref, (record.who, record.at)))
 
-    def covered(self, connection: Connection, keys: dict[str, object]) -> list[str]:
+    def covered(self, connection: Connection, keys: Collection[str]) -> list[str]:
         """Which of `keys` a connection watches."""
         asked = connection.asked
         if not (asked.prefixes or asked.categories):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.checker.availability import Availability
 from tests.checker.findings import Finding
 from tests.checker.history import History
 from tests.checker.records import Get
@@ -14,6 +15,7 @@ class Reading:
 
     def __init__(self, history: History, truth: Truth, staleness: Staleness, converged: Finding) -> None:
         self.fresh = Finding("fresh", "reads with min_rev")
+        self.available = Availability("read")
         self.count = 0
         self.finals: dict[tuple[str, str], Get] = {}
         self._truth = truth
@@ -24,6 +26,7 @@ class Reading:
 
     def _take(self, get: Get) -> None:
         self.count += 1
+        self.available.take(get)
         if get.final:
             self.finals[get.key, get.url] = get
         if get.status == 200:

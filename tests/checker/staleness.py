@@ -19,8 +19,8 @@ class Staleness:
     """
 
     def __init__(self, clear: Clear, faults: Sequence[Fault], within: int) -> None:
-        self._clear = clear
-        self._within = within
+        self.clear = clear
+        self.within = within
         self._fault_ends = sorted((fault.at, fault.name) for fault in faults if fault.phase == "end")
         self.converged: dict[int, int] = {at: 0 for at, _ in self._fault_ends}  # end of a fault -> nanoseconds after it
         self.longest = 0
@@ -30,11 +30,11 @@ class Staleness:
         for at, _ in self._fault_ends:
             if begin <= at < end:
                 self.converged[at] = max(self.converged[at], end - at)
-        if end - begin <= min(self.longest, self._within):
+        if end - begin <= min(self.longest, self.within):
             return
-        _, lasted = self._clear.longest(begin, end)
+        _, lasted = self.clear.longest(begin, end)
         self.longest = max(self.longest, lasted)
-        if lasted > self._within:
+        if lasted > self.within:
             finding.broken(f"{who} {what} for {lasted / 1e9:.3f} s without a fault", *refs)
 
     def figures(self) -> list[dict[str, object]]:

@@ -55,7 +55,10 @@ class Acknowledged:
 
 
 class Truth:
-    """rows: of the database in the end; ticks: all that it committed. Where they are None, clients alone tell."""
+    """rows: of the database in the end; ticks: all that it committed. None: clients alone tell.
+
+    Keys that the history did not write are left out: they are not ours.
+    """
 
     def __init__(
         self, history: History, rows: Mapping[str, Change] | None = None, ticks: Iterable[Change] | None = None
@@ -67,7 +70,8 @@ class Truth:
         self.known: dict[str, dict[int, Known]] = defaultdict(dict)
         self.contradictions: list[tuple[str, int, Ref, Ref]] = list(history.contradictions)
         for tick in ticks or ():
-            self.known[tick.key][tick.rev] = Known(text_of(tick.value), (DATABASE, 0), tick.prev)
+            if tick.key in history.keys:
+                self.known[tick.key][tick.rev] = Known(text_of(tick.value), (DATABASE, 0), tick.prev)
         for value, attempt in _attempts(history):
             if value is None:
                 self.deletions[attempt.key].append(attempt)
@@ -78,7 +82,8 @@ class Truth:
         for key, rev, value, ref in history.seen():
             self.learn(key, rev, value, ref)
         for row in (rows or {}).values():
-            self.learn(row.key, row.rev, text_of(row.value), (DATABASE, 0))
+            if row.key in history.keys:
+                self.learn(row.key, row.rev, text_of(row.value), (DATABASE, 0))
         self.acknowledged = _acknowledged(self.attempts, self.deletions)
         self._sorted: dict[str, list[int]] = {}
 

@@ -12,6 +12,7 @@ import msgspec
 
 from kvcast.messages import Change
 from tests.checker import records
+from tests.checker.availability import Availability, available
 from tests.checker.findings import Finding, Violation
 from tests.checker.history import History
 from tests.checker.reading import Reading
@@ -133,6 +134,10 @@ def check(
         exactly_once(history, truth), refused(truth), compare_and_set(history, truth), every(history, truth),
         seen_off(history),
     ]
+    writes = Availability("write")
+    for call in history.writes:
+        writes.take(call)
+    findings.append(available(staleness, writes, reading.available))
     return Verdict(
         findings, folder, history.first_at, round(staleness.longest / 1e9, 3), staleness.figures(),
         history.records + reading.count, time.monotonic() - begun, _incomplete(history),

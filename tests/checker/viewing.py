@@ -38,12 +38,22 @@ class Viewing:
         self._history = history
         self._truth = truth
         self._staleness = staleness
-        keys: dict[str, object] = dict(truth.acknowledged)
         for connection in history.connections:
+            self.resumed.checked += 1
+            self._answered(connection)
             if connection.subbed_at:
-                self.resumed.checked += 1
-                for key in history.covered(connection, keys):
+                for key in history.covered(connection, truth.acknowledged):
                     self._key(connection, key)
+
+    def _answered(self, connection: Connection) -> None:
+        who, asked_at = connection.who, connection.asked.at
+        until = connection.subbed_at or self._end(connection)
+        self._staleness.add(
+            self.resumed, asked_at, until, who, "waited for what it had asked for", (who, asked_at), (who, until)
+        )
+
+    def _end(self, connection: Connection) -> int:
+        return connection.closed.at if connection.closed else self._history.last_at
 
     def _key(self, connection: Connection, key: str) -> None:
         shown = connection.shown.get(key, _NOTHING)
@@ -56,9 +66,8 @@ class Viewing:
             if rev is not None:
                 self._piece(connection, key, rev, at)
             rev = max(rev or 0, next_rev)
-        end = connection.closed.at if connection.closed else self._history.last_at
         if rev is not None:
-            self._piece(connection, key, rev, end)
+            self._piece(connection, key, rev, self._end(connection))
 
     def _piece(self, connection: Connection, key: str, rev: int, until: int) -> None:
         at, who, newer = self._truth.acknowledged[key].first_after(rev)
@@ -90,7 +99,7 @@ def in_the_end(history: History, truth: Truth, reading: Reading, finding: Findin
         if not connection.subbed_at or (closed is not None and closed.by != "client"):
             finding.broken(f"{connection.who} was not connected in the end", (connection.who, connection.asked.at))
             continue
-        for key in history.covered(connection, dict(truth.acknowledged)):
+        for key in history.covered(connection, truth.known):
             finding.checked += 1
             shown = connection.shown.get(key)
             rev = shown.revs[-1] if shown else connection.since.get(key, 0)

@@ -20,9 +20,9 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.checker.load", description=__doc__)
     for function in ("write", "read", "push"):
         parser.add_argument(f"--{function}", action="append", required=True, metavar="URL", help="several: repeat it")
-    parser.add_argument("--token-file", type=Path, help="holds a token that may write; also where reads need one")
+    parser.add_argument("--token-file", type=Path, help="holds a token that may write")
     parser.add_argument("--history", type=Path, required=True, metavar="FOLDER", help="gets NAME.jsonl")
-    parser.add_argument("--name", default="load", help="of this process: begins its keys and its clients' names")
+    parser.add_argument("--name", default="load", help="of keys and clients: another one for each load of a database")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=60.0, help="of load; SIGTERM ends it earlier")
     parser.add_argument("--settle-seconds", type=float, default=20.0, help="at most, until all shows the last values")

@@ -61,7 +61,8 @@ class Shared:
     stopping: bool = False
 
     def random(self, who: str) -> random.Random:
-        return random.Random(f"{self.plan.seed}:{who}")
+        """The same for a seed whatever the load is called."""
+        return random.Random(f"{self.plan.seed}{who.removeprefix(self.plan.name)}")
 
     def caller(self, urls: Sequence[str], number: int, seconds: float) -> Caller:
         return Caller(Route(urls, number), self.plan.token, seconds)

@@ -5,20 +5,19 @@ from __future__ import annotations
 import resource
 import time
 from collections import Counter
-from itertools import pairwise
 from typing import Any
 
 import gevent
 from gevent.event import Event
 from gevent.pool import Pool
 
+from tests.checker.availability import gaps_seconds, unavailable_seconds
 from tests.checker.load.plan import READ_SECONDS, Plan, Shared
 from tests.checker.load.readers import Reader, get
 from tests.checker.load.watchers import Watcher, watchers
 from tests.checker.load.writers import Writer
 from tests.checker.records import End, Recorder, now
 
-GAP_SECONDS = 0.25
 POLL_SECONDS = 0.1
 READY_SECONDS = 30.0
 
@@ -120,16 +119,6 @@ def _figures(shared: Shared, begun: int, ended: int) -> dict[str, Any]:
         "writes_per_second": round(shared.written / seconds, 1),
         "write_calls_per_second": round(len(good["write"]) / seconds, 1),
         "reads_per_second": round(len(good["read"]) / seconds, 1),
-        "unavailable_seconds": {kind: round(unavailable(ats, begun, ended), 3) for kind, ats in good.items()},
-        "longest_gap_seconds": {kind: round(max(_gaps(ats, begun, ended)), 3) for kind, ats in good.items()},
+        "unavailable_seconds": {kind: round(unavailable_seconds(ats, begun, ended), 3) for kind, ats in good.items()},
+        "longest_gap_seconds": {kind: round(max(gaps_seconds(ats, begun, ended)), 3) for kind, ats in good.items()},
     }
-
-
-def unavailable(ats: list[int], begun: int, ended: int) -> float:
-    """Seconds: of each gap between good answers what exceeds GAP_SECONDS."""
-    return sum(max(0.0, gap - GAP_SECONDS) for gap in _gaps(ats, begun, ended))
-
-
-def _gaps(ats: list[int], begun: int, ended: int) -> list[float]:
-    times = [begun, *sorted(ats), ended]
-    return [(later - earlier) / 1e9 for earlier, later in pairwise(times)]
