@@ -59,13 +59,21 @@ class Shared:
     written: int = 0
     good: dict[str, list[int]] = field(default_factory=lambda: {"write": [], "read": []})  # when calls succeeded
     stopping: bool = False
+    callers: list[Caller] = field(default_factory=list)
 
     def random(self, who: str) -> random.Random:
         """The same for a seed whatever the load is called."""
         return random.Random(f"{self.plan.seed}{who.removeprefix(self.plan.name)}")
 
     def caller(self, urls: Sequence[str], number: int, seconds: float) -> Caller:
-        return Caller(Route(urls, number), self.plan.token, seconds)
+        """A connection of a client's own."""
+        self.callers.append(Caller(Route(urls, number), self.plan.token, seconds))
+        return self.callers[-1]
+
+    def close(self) -> None:
+        """What is connected still."""
+        for caller in self.callers:
+            caller.close()
 
     def note(self, record: Record) -> None:
         self.recorder(record)

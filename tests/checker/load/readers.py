@@ -25,11 +25,13 @@ _entry = msgspec.json.Decoder(_Entry)
 
 
 def get(
-    shared: Shared, call: Caller, who: str, number: int, *, min_rev: int = 0, known: int = 0, final: bool = False
+    shared: Shared, call: Caller, who: str, number: int, *, min_rev: int = 0, known: int = 0, final: bool = False,
+    **headers: str,
 ) -> Get:
     """GET /get, recorded."""
     key = shared.plan.key(number)
-    headers = {"If-None-Match": f'"{known}"'} if known else None
+    if known:
+        headers["If-None-Match"] = f'"{known}"'
     answer = call("GET", f"/get/{key}" + (f"?min_rev={min_rev}" if min_rev else ""), None, headers)
     record = recorded(answer, who, key, min_rev=min_rev, known=known, final=final)
     shared.called("read", record, good=answer.status in (200, 304, 404))

@@ -46,6 +46,7 @@ def run(plan: Plan, recorder: Recorder, stop: Event) -> dict[str, Any]:
     settled_seconds = _settle(shared, viewers)
     gevent.killall(watching)
     flushing.kill()
+    shared.close()
     recorder(End(at=now(), who=plan.name, settled=settled_seconds is not None))
     cpu = usage_then.ru_utime + usage_then.ru_stime - usage.ru_utime - usage.ru_stime
     seconds = (ended - begun) / 1e9
@@ -107,7 +108,6 @@ def _read_finally(shared: Shared, number: int, url: str, deadline: float) -> Non
         if record.status in (200, 404) or time.monotonic() > deadline:
             break
         gevent.sleep(POLL_SECONDS)
-    call.close()
 
 
 def _figures(shared: Shared, begun: int, ended: int) -> dict[str, Any]:

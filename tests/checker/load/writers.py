@@ -55,7 +55,7 @@ class Writer:
         self._random = shared.random(self.who)
         self._call = shared.caller(shared.plan.write, number, WRITE_SECONDS)
         self._rival = shared.caller(shared.plan.write, number + 1, WRITE_SECONDS)
-        self._read = shared.caller(shared.plan.read, number, READ_SECONDS)
+        self._read = shared.caller(shared.plan.read, number, READ_SECONDS) if shared.plan.read else None
         self._sequence = 0
         self._moves: Sequence[tuple[Callable[[], None], float]] = (
             (self._plain, 0.60), (self._named, 0.12), (self._compare, 0.14), (self._delete, 0.04), (self._batch, 0.10),
@@ -123,7 +123,7 @@ class Writer:
         if rev:
             self._shared.acknowledged(number, rev)
             self._shared.written += 1
-            if self._random.random() < READS_ITS_OWN:
+            if self._read is not None and self._random.random() < READS_ITS_OWN:
                 get(self._shared, self._read, self.who, number, min_rev=rev)
 
     def _delete(self) -> None:
