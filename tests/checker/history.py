@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.checker import records
 from tests.checker.records import Add, Batch, Closed, Delete, End, Fault, Get, Got, Hello, Open, Subbed
-from tests.checker.spans import Clear, under_fault
+from tests.checker.spans import Clear, under_fault, united
 
 Ref = tuple[str, int]  # (who, at): finds a record again
 _GET = b'{"what":"get"'
@@ -76,17 +76,23 @@ class History:
         self.contradictions: list[tuple[str, int, Ref, Ref]] = []  # (key, rev, ...) shown with two values
         self.shown_count = 0
         self.records = 0  # but for the reads
+        self.faults.extend(_faults(folder))
+        self.void = united((fault.voids_from, fault.at) for fault in self.faults if fault.voids_from)
         for line in records.lines(folder):
             if not line.startswith(_GET):
                 self._take(records.decoder.decode(line))
         self.writes.sort(key=lambda call: call.at)
-        self.clear = Clear(under_fault(self.faults))
+        self.clear = Clear(united([*under_fault(self.faults), *self.void]))
+
+    def voided(self, begin: int, end: int) -> bool:
+        """Whether a restored backup took back what happened then."""
+        return any(begin <= until and end >= since for since, until in self.void)
 
     def gets(self) -> Iterator[Get]:
         for line in records.lines(self.folder):
             if line.startswith(_GET) or b'"what":"get"' in line:
                 record = records.decoder.decode(line)
-                if isinstance(record, Get):
+                if isinstance(record, Get) and not self.voided(record.sent_at, record.at):
                     yield record
 
     def seen(self) -> Iterator[tuple[str, int, str | None, Ref]]:
@@ -101,16 +107,16 @@ class History:
         if isinstance(record, Got):
             self._got(record)
         elif isinstance(record, Add | Delete | Batch):
+            if self.voided(record.sent_at, record.at):
+                _forget_answer(record)
             self.writes.append(record)
             for item in record.items if isinstance(record, Batch) else (record,):
                 self.keys.add(item.key)
                 if not isinstance(item, Delete) and item.category:
                     self.categories[item.key] = item.category
-        elif isinstance(record, Fault):
-            self.faults.append(record)
         elif isinstance(record, End):
             self.ends.append(record)
-        else:
+        elif not isinstance(record, Fault):
             self._connection(record)
 
     def _connection(self, record: records.Any) -> None:
@@ -127,6 +133,8 @@ class History:
             self._open.pop(record.who).closed = record
 
     def _got(self, record: Got) -> None:
+        if self.voided(record.at, record.at):
+            return
         self._open[record.who].got(record)
         self.shown_count += len(record.changes)
         for change in record.changes:
@@ -145,3 +153,18 @@ class History:
             for key in keys
             if key.startswith(prefixes) or key in asked.keys or self.categories.get(key) in asked.categories
         ]
+
+
+def _faults(folder: Path) -> Iterator[Fault]:
+    for line in records.lines(folder):
+        if b'"fault"' in line:
+            record = records.decoder.decode(line)
+            if isinstance(record, Fault):
+                yield record
+
+
+def _forget_answer(call: Add | Delete | Batch) -> None:
+    """Whether it is there still, only the database knows."""
+    call.status, call.rev = 0, 0
+    for item in call.items if isinstance(call, Batch) else ():
+        item.rev = 0

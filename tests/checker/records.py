@@ -142,11 +142,15 @@ class Closed(Record, tag="closed", kw_only=True):
 
 
 class Fault(Record, tag="fault", kw_only=True):
-    """drains: the URL of a push function that was told to stop, so that it owes its viewers a goodbye."""
+    """drains: the URL of a push function that was told to stop, so that it owes its viewers a goodbye.
+
+    voids_from: of a restored backup, when taking it began: from then to the restore's end nothing counts.
+    """
 
     name: str
     phase: Literal["begin", "end"]
     drains: str = ""
+    voids_from: int = 0
 
 
 class End(Record, tag="end", kw_only=True):

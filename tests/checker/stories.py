@@ -69,7 +69,7 @@ class Story:
         shows = parts.pop("shows", ())
         absent = parts.pop("absent", [])
         parts.setdefault("keys", ["k"])
-        self._note(Hello, who, epoch="e")
+        self._note(Hello, who, epoch=parts.pop("epoch", "e"))
         self._note(Open, who, since=since or {}, epoch="e" if since else "", **parts)
         for op, rev, value in shows:
             self.show(rev, value, who, op=op)
@@ -84,8 +84,8 @@ class Story:
     def leave(self, who: str = "v", by: Any = "client", code: int = 0) -> None:
         self._note(Closed, who, by=by, code=code)
 
-    def fault(self, phase: Any, drains: str = "") -> None:
-        self._note(Fault, "faults", name="a fault", phase=phase, drains=drains)
+    def fault(self, phase: Any, **parts: Any) -> None:
+        self._note(Fault, "faults", name="a fault", phase=phase, **parts)
 
     def tick(self, rev: int, value: str | None, prev: int = 0, key: str = "k") -> None:
         text = None if value is None else f'"{value}"'.encode()

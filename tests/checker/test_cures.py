@@ -107,6 +107,7 @@ def test_a_push_function_is_told_to_stop(observe: Observe, disabled: str, broken
             os.kill(server.pid, signal.SIGTERM)
             until(lambda: not viewer.subscribed, PATIENCE_SECONDS)
             server.kill()
+            assert until(lambda: not viewer.subscribed)
             server.start()
         assert until(lambda: viewer.subscribed)
         assert world.verdict().broken == broken

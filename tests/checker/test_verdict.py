@@ -453,6 +453,45 @@ def test_a_function_that_never_comes_back_is_not_available(story: Story) -> None
     assert story.verdict().broken == ["available"]
 
 
+# A restored backup -----------------------------------------------------------------------------------------------
+
+
+def restore(story: Story) -> None:
+    """rev 4 is in the backup, rev 5 was made after it, and rev 5 of the new epoch is another one."""
+    story.add("w:1", 4)
+    story.watch(shows=[("snap", 4, "w:1")])
+    backup_at = story.at + 1
+    story.add("w:2", 5, id="one")
+    story.show(5, "w:2")
+    story.get(5, "w:2")
+    story.fault("begin")
+    story.leave(by="server", code=1012)
+    story.fault("end", voids_from=backup_at)
+    story.tick(4, "w:1")
+
+
+def test_what_came_after_a_backup_may_be_gone_when_it_was_restored(story: Story) -> None:
+    restore(story)
+    story.watch(since={"k": 5}, epoch="new", shows=[("snap", 4, "w:1")])
+    story.add("w:3", 5)
+    story.show(5, "w:3")
+    story.add("w:2", 6, id="one")
+    story.show(6, "w:2")
+    story.get(6, "w:2", final=True)
+    story.leave()
+    story.tick(5, "w:3", prev=4)
+    story.tick(6, "w:2", prev=5)
+    assert story.verdict_with_ticks().ok
+
+
+def test_what_was_acknowledged_before_the_backup_must_be_there_still(story: Story) -> None:
+    restore(story)
+    story.ticks.clear()
+    story.watch(epoch="new")
+    story.leave()
+    assert "durable" in story.verdict({}).broken
+
+
 # All -------------------------------------------------------------------------------------------------------------
 
 

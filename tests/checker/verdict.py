@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,6 @@ class Verdict:
     records_read: int
     judged_seconds: float
     incomplete: str = ""
-    _evidence: dict[tuple[str, int], list[str]] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:

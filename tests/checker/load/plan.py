@@ -59,6 +59,7 @@ class Shared:
     written: int = 0
     good: dict[str, list[int]] = field(default_factory=lambda: {"write": [], "read": []})  # when calls succeeded
     stopping: bool = False
+    epochs: set[str] = field(default_factory=set)
     callers: list[Caller] = field(default_factory=list)
 
     def random(self, who: str) -> random.Random:
@@ -85,6 +86,13 @@ class Shared:
         self.calls[f"{kind} {call.status}{code}"] += 1
         if good:
             self.good[kind].append(call.at)
+
+    def greeted(self, epoch: str) -> None:
+        """A push function has said so. Within a new epoch, after a restored backup, known revs mean nothing."""
+        if epoch not in self.epochs:
+            self.epochs.add(epoch)
+            self.newest.clear()
+            self.absent.clear()
 
     def acknowledged(self, number: int, rev: int, *, deleted: bool = False) -> None:
         if rev > self.newest.get(number, 0):

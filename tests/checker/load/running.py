@@ -27,9 +27,9 @@ def run(plan: Plan, recorder: Recorder, stop: Event) -> dict[str, Any]:
     shared = Shared(plan, recorder)
     writers = [Writer(shared, number) for number in range(plan.writers)]
     viewers = watchers(shared)
-    _make_keys(plan, writers)
     watching = [gevent.spawn(viewer.run) for viewer in viewers]
     _wait(lambda: all(viewer.subscribed for viewer in viewers), READY_SECONDS, stop)
+    _make_keys(plan, writers)
     usage, begun = resource.getrusage(resource.RUSAGE_SELF), now()
     shared.written = 0
     loading: list[gevent.Greenlet[..., None]] = [

@@ -148,6 +148,7 @@ class Watcher:
         if frame.op == "hello":
             stream.listen_for(HEARTBEATS * frame.heartbeat)
             self._note(Hello(at=at, who=self.who, epoch=frame.epoch, server=frame.server))
+            self._shared.greeted(frame.epoch)
             if self.epoch != frame.epoch:
                 self.revs, self.epoch = {}, frame.epoch
             if isinstance(stream, WebSocket):
