@@ -29,33 +29,35 @@ from tests.databases import Database
 POLL_SECONDS = 0.02
 
 
-class Observed:
-    """A database and one server of each of `names`, without the cures that are `disabled`. Keys are numbers.
+class World:
+    """A database and a server of it. app: a function's name, local, or `module:app`."""
 
-    names: write, read, push, local; or read, a blank, and `module:app` that serves as it.
-    """
-
-    def __init__(self, stores: Stores, folder: Path, *names: str, disabled: str = "", **environment: str) -> None:
+    def __init__(self, stores: Stores, app: str, disabled: str) -> None:
         self._open = ExitStack()
-        self._folder = folder / "history"
+        self.guard = "guard" not in disabled
         self.database = self._open.enter_context(Database(stores))
-        settings = {**self.database.environment(), "KVCAST_TEST_DISABLE": disabled, **environment}
-        functions, apps = zip(*[(name.split()[0], name.split()[-1]) for name in names], strict=True)
-        self.servers = [Server(stores, app, settings) for app in apps]
-        for server in self.servers:
-            self._open.callback(server.close)
-            server.start()
-        write, read, push = (
-            [server.url for name, server in zip(functions, self.servers, strict=True) if name in (function, "local")]
-            for function in ("write", "read", "push")
-        )
-        recorder = self._open.enter_context(Recorder(self._folder / "observed.jsonl"))
-        self._recorder = recorder
-        plan = Plan(write=write, read=read, push=push, token=TOKEN, keys=4, name="observed")
-        self.shared = Shared(plan, recorder)
+        self.server = Server(stores, app, {**self.database.environment(), "KVCAST_TEST_DISABLE": disabled})
+        self._open.callback(self.server.close)
+        self._open.callback(self.server.kill)  # first: nobody waits for its drain
+        self.server.start()
+
+    def close(self) -> None:
+        self._open.close()
+
+
+class Observed:
+    """A history of a world. Its keys are numbers. name: no other history of that world has it."""
+
+    def __init__(self, world: World, folder: Path, name: str) -> None:
+        self.world = world
+        self.database = world.database
+        self._folder = folder / "history"
+        self._name = name
+        self._recorder = Recorder(self._folder / f"{name}.jsonl")
+        urls = [world.server.url]
+        self.shared = Shared(Plan(write=urls, read=urls, push=urls, token=TOKEN, keys=4, name=name), self._recorder)
         self._viewers: list[gevent.Greenlet[..., None]] = []
         self._numbers: set[int] = set()  # of the keys that were written
-        self._guard = "guard" not in disabled
 
     def __enter__(self) -> Self:
         return self
@@ -65,7 +67,7 @@ class Observed:
     ) -> None:
         gevent.killall(self._viewers)
         self.shared.close()
-        self._open.close()
+        self._recorder.close()
 
     @cached_property
     def _writer(self) -> Writer:
@@ -78,14 +80,13 @@ class Observed:
     @property
     def cache(self) -> Cache:
         """As a process of this kvcast has it."""
-        return self.database.cache(guard=self._guard)
+        return self.database.cache(guard=self.world.guard)
 
     def watch(self, number: int, mode: Mode = "latest") -> Watcher:
         """A viewer that is subscribed."""
-        who = f"observed.v{len(self._viewers)}"
-        viewer = Watcher(
-            self.shared, len(self._viewers), Open(at=0, who=who, keys=[self.shared.plan.key(number)], mode=mode)
-        )
+        who = f"{self._name}.v{len(self._viewers)}"
+        wanted = Open(at=0, who=who, keys=[self.shared.plan.key(number)], mode=mode)
+        viewer = Watcher(self.shared, len(self._viewers), wanted)
         self._viewers.append(gevent.spawn(viewer.run))
         assert until(lambda: viewer.subscribed)
         return viewer
@@ -108,7 +109,7 @@ class Observed:
 
     def read(self, number: int, **options: Any) -> Get:
         """GET /get. options: of `get`, and headers."""
-        return get(self.shared, self._reader, "observed.r", number, **options)
+        return get(self.shared, self._reader, f"{self._name}.r", number, **options)
 
     def shows(self, viewer: Watcher, number: int, rev: int, seconds: float = 5.0) -> bool:
         return until(lambda: viewer.revs.get(self.shared.plan.key(number), 0) >= rev, seconds)
@@ -120,12 +121,12 @@ class Observed:
         yield
         self._recorder(Fault(at=now(), who="faults", name=name, phase="end"))
 
-    def verdict(self) -> Verdict:
-        """Of all that happened so far; ends the viewers."""
-        for number in self._numbers if self.shared.plan.read else ():
+    def verdict(self, *, readers: bool = True) -> Verdict:
+        """Of all that happened so far, and what is read in the end; ends the viewers."""
+        for number in self._numbers if readers else ():
             self.read(number, final=True)
         gevent.killall(self._viewers)
-        self._recorder(End(at=now(), who="observed"))
+        self._recorder(End(at=now(), who=self._name))
         self._recorder.flush()
         url = self.database.database_url
         return check(self._folder, stored.rows(url), stored.ticks(url))

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from gevent.event import Event
+
 from tests.checker.load.http import Caller, Route
 from tests.checker.records import Call, Record, Recorder
 
@@ -58,7 +60,7 @@ class Shared:
     calls: Counter[str] = field(default_factory=Counter)  # kind and outcome
     written: int = 0
     good: dict[str, list[int]] = field(default_factory=lambda: {"write": [], "read": []})  # when calls succeeded
-    stopping: bool = False
+    stopping: Event = field(default_factory=Event)  # nobody begins anything more
     epochs: set[str] = field(default_factory=set)
     callers: list[Caller] = field(default_factory=list)
 

@@ -59,13 +59,13 @@ class Reader:
     def run(self, reads_per_second: float) -> None:
         """Until the load stops."""
         due = monotonic()
-        while not self._shared.stopping:
+        while not self._shared.stopping.is_set():
             if not self._one():
                 gevent.sleep(RETRY_SECONDS)
             due += self._random.uniform(0.5, 1.5) / reads_per_second
             now = monotonic()
             due = max(due, now - 1)
-            gevent.sleep(max(0.0, due - now))
+            self._shared.stopping.wait(max(0.0, due - now))
 
     def _one(self) -> bool:
         number = int(self._shared.plan.keys * self._random.random() ** 1.5)

@@ -39,7 +39,7 @@ def run(plan: Plan, recorder: Recorder, stop: Event) -> dict[str, Any]:
     loading += [gevent.spawn(reader.run, plan.reads_per_second / plan.readers) for reader in readers]
     flushing = gevent.spawn(_flush, recorder)
     stop.wait(plan.seconds)
-    shared.stopping = True
+    shared.stopping.set()
     ended, usage_then = now(), resource.getrusage(resource.RUSAGE_SELF)
     figures = _figures(shared, begun, ended)
     gevent.joinall(loading)

@@ -138,6 +138,11 @@ class WebSocket:
         self._socket.close()
 
 
+def resumes_by_id(wanted: Open) -> bool:
+    """Of a single key browsers say by themselves where they were."""
+    return bool(len(wanted.keys) == 1 and wanted.since and wanted.epoch)
+
+
 class EventStream:
     """Raises Refusal, OSError, http.client.HTTPException."""
 
@@ -147,12 +152,17 @@ class EventStream:
             parameters += [(one, text) for text in getattr(wanted, name)]
         parameters += [("since", f"{key}:{rev}") for key, rev in wanted.since.items()]
         parameters += [(name, str(part)) for name in ("epoch", "max_rate") if (part := getattr(wanted, name))]
+        headers = {}
+        if resumes_by_id(wanted):
+            [rev] = wanted.since.values()
+            headers["Last-Event-ID"] = f"{wanted.epoch}-{rev}"
+            parameters = [(name, part) for name, part in parameters if name not in ("since", "epoch")]
         host, port = address(url)
         connection = http.client.HTTPConnection(host, port)
         self._socket = connection.sock = socket.create_connection((host, port), CONNECT_SECONDS)
         self._socket.settimeout(10.0)
         try:
-            connection.request("GET", urlsplit(url).path + "/sse?" + urlencode(parameters))
+            connection.request("GET", urlsplit(url).path + "/sse?" + urlencode(parameters), headers=headers)
             self._response = connection.getresponse()
         except BaseException:
             self._socket.close()

@@ -100,7 +100,7 @@ class Watcher:
         self._route.move_on()
 
     def _listen(self, stream: Stream) -> None:
-        stays = self._stays_seconds and not self._shared.stopping
+        stays = self._stays_seconds and not self._shared.stopping.is_set()
         leaves = gevent.Timeout(self._random.uniform(0.5, 1.5) * self._stays_seconds) if stays else None
         closed = Closed(at=0, who=self.who, by="client")
         try:
@@ -187,6 +187,7 @@ def watchers(shared: Shared) -> list[Watcher]:
             wanted.keys = [plan.key(each) for each in sorted(random.sample(range(plan.keys), min(3, plan.keys)))]
         if kind in (1, 7):
             wanted.via = "sse"
+            wanted.keys = wanted.keys[: 1 if kind == 1 else None]
         if kind == 5:
             wanted.max_rate = 5.0
         made.append(

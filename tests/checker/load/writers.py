@@ -65,13 +65,13 @@ class Writer:
         """Until the load stops. Each move is as far from the next as the writes in it last."""
         due = monotonic()
         moves, weights = zip(*self._moves, strict=True)
-        while not self._shared.stopping:
+        while not self._shared.stopping.is_set():
             before = self._sequence
             self._random.choices(moves, weights)[0]()
             due += max(1, self._sequence - before) / writes_per_second * self._random.uniform(0.5, 1.5)
             now = monotonic()
             due = max(due, now - 1)  # what a fault held up is not made up for
-            gevent.sleep(max(0.0, due - now))
+            self._shared.stopping.wait(max(0.0, due - now))
 
     def write_first(self, number: int) -> None:
         """Make a key, so that all there is to read and watch is there when the load begins."""
