@@ -58,7 +58,6 @@ class Shared:
     newest: dict[int, int] = field(default_factory=dict)  # key number -> the newest acknowledged rev
     absent: set[int] = field(default_factory=set)  # keys whose newest acknowledged change deleted them
     calls: Counter[str] = field(default_factory=Counter)  # kind and outcome
-    written: int = 0
     good: dict[str, list[int]] = field(default_factory=lambda: {"write": [], "read": []})  # when calls succeeded
     stopping: Event = field(default_factory=Event)  # nobody begins anything more
     epochs: set[str] = field(default_factory=set)

@@ -31,7 +31,7 @@ def run(plan: Plan, recorder: Recorder, stop: Event) -> dict[str, Any]:
     _wait(lambda: all(viewer.subscribed for viewer in viewers), READY_SECONDS, stop)
     _make_keys(plan, writers)
     usage, begun = resource.getrusage(resource.RUSAGE_SELF), now()
-    shared.written = 0
+    written = sum(writer.written for writer in writers)
     loading: list[gevent.Greenlet[..., None]] = [
         gevent.spawn(writer.run, plan.writes_per_second / plan.writers) for writer in writers
     ]
@@ -41,7 +41,8 @@ def run(plan: Plan, recorder: Recorder, stop: Event) -> dict[str, Any]:
     stop.wait(plan.seconds)
     shared.stopping.set()
     ended, usage_then = now(), resource.getrusage(resource.RUSAGE_SELF)
-    figures = _figures(shared, begun, ended)
+    written = sum(writer.written for writer in writers) - written
+    figures = _figures(shared, written, begun, ended)
     gevent.joinall(loading)
     settled_seconds = _settle(shared, viewers)
     gevent.killall(watching)
@@ -110,13 +111,13 @@ def _read_finally(shared: Shared, number: int, url: str, deadline: float) -> Non
         gevent.sleep(POLL_SECONDS)
 
 
-def _figures(shared: Shared, begun: int, ended: int) -> dict[str, Any]:
+def _figures(shared: Shared, written: int, begun: int, ended: int) -> dict[str, Any]:
     """unavailable: the time without a good answer to any client, beyond 250 ms of each gap."""
     seconds = (ended - begun) / 1e9
     good = {kind: [at for at in ats if begun <= at <= ended] for kind, ats in shared.good.items()}
     return {
         "seconds": round(seconds, 1),
-        "writes_per_second": round(shared.written / seconds, 1),
+        "writes_per_second": round(written / seconds, 1),
         "write_calls_per_second": round(len(good["write"]) / seconds, 1),
         "reads_per_second": round(len(good["read"]) / seconds, 1),
         "unavailable_seconds": {kind: round(unavailable_seconds(ats, begun, ended), 3) for kind, ats in good.items()},

@@ -57,18 +57,19 @@ class Writer:
         self._rival = shared.caller(shared.plan.write, number + 1, WRITE_SECONDS)
         self._read = shared.caller(shared.plan.read, number, READ_SECONDS) if shared.plan.read else None
         self._sequence = 0
+        self.written = 0  # acknowledged, repeats apart
         self._moves: Sequence[tuple[Callable[[], None], float]] = (
             (self._plain, 0.60), (self._named, 0.12), (self._compare, 0.14), (self._delete, 0.04), (self._batch, 0.10),
         )
 
     def run(self, writes_per_second: float) -> None:
-        """Until the load stops. Each move is as far from the next as the writes in it last."""
+        """Until the load stops. Each move is as far from the next as its acknowledged writes, one at least, last."""
         due = monotonic()
         moves, weights = zip(*self._moves, strict=True)
         while not self._shared.stopping.is_set():
-            before = self._sequence
+            before = self.written
             self._random.choices(moves, weights)[0]()
-            due += max(1, self._sequence - before) / writes_per_second * self._random.uniform(0.5, 1.5)
+            due += max(1, self.written - before) / writes_per_second * self._random.uniform(0.5, 1.5)
             now = monotonic()
             due = max(due, now - 1)  # what a fault held up is not made up for
             self._shared.stopping.wait(max(0.0, due - now))
@@ -122,7 +123,7 @@ class Writer:
         rev = self._attempt(send, record, may_repeat=named)
         if rev:
             self._shared.acknowledged(number, rev)
-            self._shared.written += 1
+            self.written += 1
             if self._read is not None and self._random.random() < READS_ITS_OWN:
                 get(self._shared, self._read, self.who, number, min_rev=rev)
 
@@ -141,7 +142,7 @@ class Writer:
         rev = self._attempt(send, record, may_repeat=named)
         if rev:
             self._shared.acknowledged(number, rev, deleted=True)
-            self._shared.written += 1
+            self.written += 1
 
     def _batch(self) -> None:
         plan = self._shared.plan
@@ -161,7 +162,7 @@ class Writer:
                 ]
                 for number, item in zip(numbers, made, strict=True):
                     self._shared.acknowledged(number, item.rev)
-                self._shared.written += sum(item.rev > 0 for item in made)
+                self.written += sum(item.rev > 0 for item in made)
             return Batch(**_outcome(self.who, answer), id=identity, items=made)
 
         self._attempt(send, record, may_repeat=bool(identity))
