@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from tests.checker import records
+from tests.checker import recording, records
 from tests.checker.records import Add, Batch, Closed, Delete, End, Fault, Get, Got, Hello, Open, Subbed
 from tests.checker.spans import Clear, under_fault, united
 
@@ -78,7 +78,7 @@ class History:
         self.records = 0  # but for the reads
         self.faults.extend(_faults(folder))
         self.void = united((fault.voids_from, fault.at) for fault in self.faults if fault.voids_from)
-        for line in records.lines(folder):
+        for line in recording.lines(folder):
             if not line.startswith(_GET):
                 self._take(records.decoder.decode(line))
         self.writes.sort(key=lambda call: call.at)
@@ -89,7 +89,7 @@ class History:
         return any(begin <= until and end >= since for since, until in self.void)
 
     def gets(self) -> Iterator[Get]:
-        for line in records.lines(self.folder):
+        for line in recording.lines(self.folder):
             if line.startswith(_GET) or b'"what":"get"' in line:
                 record = records.decoder.decode(line)
                 if isinstance(record, Get) and not self.voided(record.sent_at, record.at):
@@ -156,7 +156,7 @@ class History:
 
 
 def _faults(folder: Path) -> Iterator[Fault]:
-    for line in records.lines(folder):
+    for line in recording.lines(folder):
         if b'"fault"' in line:
             record = records.decoder.decode(line)
             if isinstance(record, Fault):

@@ -22,7 +22,8 @@ from tests.checker.load.plan import READ_SECONDS, Plan, Shared
 from tests.checker.load.readers import get
 from tests.checker.load.watchers import Watcher
 from tests.checker.load.writers import Writer
-from tests.checker.records import Add, End, Fault, Get, Mode, Open, Recorder, now
+from tests.checker.recording import Recorder
+from tests.checker.records import Add, End, Fault, Get, Mode, Open, now
 from tests.conftest import TOKEN, Server
 from tests.databases import Database
 

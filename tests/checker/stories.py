@@ -7,6 +7,7 @@ from typing import Any
 
 from kvcast.messages import Change
 from tests.checker import records
+from tests.checker.recording import Recorder
 from tests.checker.records import (
     Add,
     Batch,
@@ -19,7 +20,6 @@ from tests.checker.records import (
     Hello,
     Open,
     Record,
-    Recorder,
     Seen,
     Subbed,
 )

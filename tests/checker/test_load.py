@@ -17,7 +17,7 @@ from typing import Any, Self
 import pytest
 
 from kvcast.embedded import Stores
-from tests.checker import check, records, stored
+from tests.checker import check, recording, records, stored
 from tests.checker.availability import unavailable_seconds
 from tests.checker.observed import World
 from tests.checker.records import UNREACHABLE, Add, Open
@@ -65,7 +65,7 @@ class Load:
         return any(b'"what":"get"' in path.read_bytes() for path in self.folder.glob("*.jsonl"))
 
     def records(self) -> list[records.Any]:
-        return [records.decoder.decode(line) for line in records.lines(self.folder)]
+        return [records.decoder.decode(line) for line in recording.lines(self.folder)]
 
     def terminate(self) -> None:
         self._process.terminate()

@@ -15,11 +15,11 @@ DATABASE = "database"  # who, of what no client has seen
 
 
 class Known(NamedTuple):
-    """value: None for a deletion; prev: the rev before it, -1 where nobody told."""
+    """value: None for a deletion; ref: who saw it, a client before the database; stored: the database has it."""
 
     value: str | None
     ref: Ref
-    prev: int = -1
+    stored: bool = False
 
 
 class Attempt(NamedTuple):
@@ -71,7 +71,7 @@ class Truth:
         self.contradictions: list[tuple[str, int, Ref, Ref]] = list(history.contradictions)
         for tick in ticks or ():
             if tick.key in history.keys:
-                self.known[tick.key][tick.rev] = Known(text_of(tick.value), (DATABASE, 0), tick.prev)
+                self.known[tick.key][tick.rev] = Known(text_of(tick.value), (DATABASE, 0), stored=True)
         for value, attempt in _attempts(history):
             if value is None:
                 self.deletions[attempt.key].append(attempt)
@@ -94,6 +94,8 @@ class Truth:
             self.known[key][rev] = Known(value, ref)
         elif held.value != value:
             self.contradictions.append((key, rev, held.ref, ref))
+        elif held.ref[0] == DATABASE:
+            self.known[key][rev] = held._replace(ref=ref)
 
     def between(self, key: str, after: int, before: int) -> list[int]:
         """Known revs of `key` with after < rev < before. Only when all is learnt."""

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from kvcast.messages import Change
-from tests.checker import records
+from tests.checker import recording, records
 from tests.checker.availability import Availability, available
 from tests.checker.findings import Finding, Violation
 from tests.checker.history import History
@@ -55,7 +55,7 @@ class Verdict:
         wanted = {ref for ref in violation.refs if ref[0] != DATABASE}
         found: dict[tuple[str, int], list[str]] = {}
         marks = [f'"at":{at},'.encode() for _, at in wanted]
-        for line in records.lines(self.folder) if wanted else ():
+        for line in recording.lines(self.folder) if wanted else ():
             if any(mark in line for mark in marks):
                 record = records.decoder.decode(line)
                 if (record.who, record.at) in wanted:
@@ -146,7 +146,7 @@ def check(
 def _incomplete(history: History) -> str:
     """Why the history proves nothing; empty where it is whole."""
     ended = {end.who for end in history.ends}
-    files = {path.stem for path in records.files(history.folder)} - {"faults"}
+    files = {path.stem for path in recording.files(history.folder)} - {"faults"}
     if missing := sorted(files - ended):
         names = ", ".join(missing)
         return f"{names}: no end was recorded, so calls and messages are missing; let the load end by itself."

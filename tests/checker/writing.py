@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from tests.checker.findings import Finding
 from tests.checker.history import History
 from tests.checker.records import Add, Call, Delete
-from tests.checker.truth import DATABASE, Attempt, Truth
+from tests.checker.truth import Attempt, Truth
 
 
 def durable(truth: Truth) -> Finding:
@@ -19,7 +19,7 @@ def durable(truth: Truth) -> Finding:
         key, rev = attempt.key, attempt.rev
         if truth.exact:
             held = truth.known[key].get(rev)
-            if held is None or held.ref[0] != DATABASE or held.value != value:
+            if held is None or not held.stored or held.value != value:
                 finding.broken(f"{key} rev {rev} was acknowledged, and the database has no such change", attempt.ref)
         if truth.rows is not None:
             row = truth.rows.get(key)

@@ -13,7 +13,7 @@ from gevent.event import Event
 
 from tests.checker.load.plan import Plan
 from tests.checker.load.running import run
-from tests.checker.records import Recorder
+from tests.checker.recording import Recorder
 
 
 def parsed() -> argparse.Namespace:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from gevent.event import Event
 
 from tests.checker.load.http import Caller, Route
-from tests.checker.records import Call, Record, Recorder
+from tests.checker.recording import Recorder
+from tests.checker.records import Call, Record
 
 GROUP_KEYS = 10
 WRITE_SECONDS = 5.0

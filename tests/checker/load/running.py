@@ -16,7 +16,8 @@ from tests.checker.load.plan import READ_SECONDS, Plan, Shared
 from tests.checker.load.readers import Reader, get
 from tests.checker.load.watchers import Watcher, watchers
 from tests.checker.load.writers import Writer
-from tests.checker.records import End, Recorder, now
+from tests.checker.recording import Recorder
+from tests.checker.records import End, now
 
 POLL_SECONDS = 0.1
 READY_SECONDS = 30.0

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from time import monotonic
-from typing import Any
 
 import gevent
 import msgspec
 
 from kvcast.retries import full_jitter_seconds
+from tests.checker.load.answers import answered_items, conditions, outcome
 from tests.checker.load.http import Answer, Caller
 from tests.checker.load.plan import READ_SECONDS, WRITE_SECONDS, Shared
 from tests.checker.load.readers import get
@@ -25,27 +25,6 @@ REPEATS = 0.25  # of the acknowledged writes with an Idempotency-Key, which are 
 READS_ITS_OWN = 0.1
 DUELS = 0.3  # of the writes over a certain rev
 _DONE = (200, 404, 412)  # 404: of a deletion
-
-
-class _Written(msgspec.Struct):
-    rev: int = 0
-
-
-class _Error(msgspec.Struct):
-    code: str
-
-
-class _Result(msgspec.Struct):
-    rev: int = 0
-    error: _Error | None = None
-
-
-class _Results(msgspec.Struct):
-    results: list[_Result]
-
-
-_written = msgspec.json.Decoder(_Written)
-_results = msgspec.json.Decoder(_Results)
 
 
 class Writer:
@@ -114,11 +93,11 @@ class Writer:
         key, value, category = plan.key(number), self._value(), plan.category(number)
         identity = self._id() if named else ""
         body = msgspec.json.encode({"key": key, "value": value, "category": category})
-        send = partial(call or self._call, "POST", "/add", body, _headers(identity, if_rev))
+        send = partial(call or self._call, "POST", "/add", body, conditions(identity, if_rev))
 
         def record(answer: Answer) -> Call:
-            outcome = _outcome(self.who, answer)
-            return Add(**outcome, id=identity, key=key, value=value, category=category, if_rev=if_rev)
+            parts = outcome(self.who, answer)
+            return Add(**parts, id=identity, key=key, value=value, category=category, if_rev=if_rev)
 
         rev = self._attempt(send, record, may_repeat=named)
         if rev:
@@ -134,10 +113,10 @@ class Writer:
         self._sequence += 1
         identity = self._id() if named else ""
         if_rev = self._shared.newest.get(number) if self._random.random() < 0.3 else None
-        send = partial(self._call, "DELETE", f"/keys/{key}", None, _headers(identity, if_rev))
+        send = partial(self._call, "DELETE", f"/keys/{key}", None, conditions(identity, if_rev))
 
         def record(answer: Answer) -> Call:
-            return Delete(**_outcome(self.who, answer), id=identity, key=key, if_rev=if_rev)
+            return Delete(**outcome(self.who, answer), id=identity, key=key, if_rev=if_rev)
 
         rev = self._attempt(send, record, may_repeat=named)
         if rev:
@@ -151,19 +130,16 @@ class Writer:
         items = [Item(plan.key(number), self._value(), plan.category(number)) for number in numbers]
         identity = self._id() if self._random.random() < 0.3 else ""
         body = msgspec.json.encode([{"key": one.key, "value": one.value, "category": one.category} for one in items])
-        send = partial(self._call, "POST", "/batch", body, _headers(identity, None))
+        send = partial(self._call, "POST", "/batch", body, conditions(identity, None))
 
         def record(answer: Answer) -> Call:
             made = items
             if answer.status == 200:
-                made = [
-                    Item(one.key, one.value, one.category, result.rev, result.error.code if result.error else "")
-                    for one, result in zip(items, _results.decode(answer.body).results, strict=True)
-                ]
+                made = answered_items(items, answer)
                 for number, item in zip(numbers, made, strict=True):
                     self._shared.acknowledged(number, item.rev)
                 self.written += sum(item.rev > 0 for item in made)
-            return Batch(**_outcome(self.who, answer), id=identity, items=made)
+            return Batch(**outcome(self.who, answer), id=identity, items=made)
 
         self._attempt(send, record, may_repeat=bool(identity))
 
@@ -192,18 +168,3 @@ class Writer:
         while not attempt or monotonic() - begun < RETRY_SECONDS:
             attempt += 1
             yield full_jitter_seconds(attempt, 0.05, 1.0)
-
-
-def _headers(identity: str, if_rev: int | None) -> dict[str, str]:
-    headers = {"Idempotency-Key": identity} if identity else {}
-    if if_rev is not None:
-        headers |= {"If-Match": f'"{if_rev}"'} if if_rev else {"If-None-Match": "*"}
-    return headers
-
-
-def _outcome(who: str, answer: Answer) -> dict[str, Any]:
-    rev = _written.decode(answer.body).rev if answer.status == 200 else 0
-    return {
-        "at": answer.ended, "who": who, "url": answer.url, "took": answer.ended - answer.began, "status": answer.status,
-        "code": "" if answer.status == 200 else answer.code or "", "rev": rev,
-    }
