@@ -29,6 +29,11 @@ class Availability:
         elif call.code != "rev_not_reached":
             self._failed.append((call.sent_at, (call.who, call.at)))
 
+    def unavailable_seconds(self) -> float:
+        """From the first good answer to the last one."""
+        ats = sorted(self.good)
+        return unavailable_seconds(ats, ats[0], ats[-1]) if ats else 0.0
+
     def gaps(self) -> list[tuple[int, int, Ref]]:
         """(begin, end, the first call that failed in it) of each time in which calls were made and none did well."""
         until = max([*(at for _, (_, at) in self._failed), *self.good[-1:]], default=0)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from tests.checker import recording, records
-from tests.checker.records import Add, Batch, Closed, Delete, End, Fault, Get, Got, Hello, Open, Subbed
+from tests.checker.records import Add, Batch, Closed, Delete, End, Fault, Get, Got, Hello, Open, Refused, Subbed
 from tests.checker.spans import Clear, under_fault, united
 
 Ref = tuple[str, int]  # (who, at): finds a record again
@@ -131,6 +131,8 @@ class History:
             self._open[record.who].told.append(record)
         elif isinstance(record, Closed) and record.who in self._open:
             self._open.pop(record.who).closed = record
+        elif isinstance(record, Refused) and record.who in self._open:  # over events, or what it asked for
+            self._open.pop(record.who).closed = Closed(at=record.at, who=record.who, by="refused")
 
     def _got(self, record: Got) -> None:
         if self.voided(record.at, record.at):

@@ -132,9 +132,12 @@ class Refused(Record, tag="refused", kw_only=True):
 
 
 class Closed(Record, tag="closed", kw_only=True):
-    """by: who ended the connection; cut: it broke without a goodbye, silent: nothing was heard for too long."""
+    """by: who ended the connection; cut: it broke without a goodbye, silent: nothing was heard for too long.
 
-    by: Literal["server", "client", "cut", "silent"] = "cut"
+    refused: it never came about.
+    """
+
+    by: Literal["server", "client", "cut", "silent", "refused"] = "cut"
     code: int = 0
 
 

@@ -23,7 +23,14 @@ class Staleness:
         self.within = within
         self._fault_ends = sorted((fault.at, fault.name) for fault in faults if fault.phase == "end")
         self.converged: dict[int, int] = {at: 0 for at, _ in self._fault_ends}  # end of a fault -> nanoseconds after it
+        self.back: dict[int, int] = dict(self.converged)  # and until the last viewer was connected again
         self.longest = 0
+
+    def away(self, begin: int, end: int) -> None:
+        """A viewer that had been cut off was away."""
+        for at, _ in self._fault_ends:
+            if begin <= at < end:
+                self.back[at] = max(self.back[at], end - at)
 
     def add(self, finding: Finding, begin: int, end: int, who: str, what: str, *refs: Ref) -> None:
         """From `begin` to `end` somebody saw what was older. what: a sentence's beginning."""
@@ -38,7 +45,12 @@ class Staleness:
             finding.broken(f"{who} {what} for {lasted / 1e9:.3f} s without a fault", *refs)
 
     def figures(self) -> list[dict[str, object]]:
-        """How long after the end of each fault the last one was who still saw what was older than acknowledged."""
+        """How long after the end of each fault anybody still saw what was older than acknowledged, or was not back."""
         return [
-            {"fault": name, "converged_seconds": round(self.converged[at] / 1e9, 3)} for at, name in self._fault_ends
+            {
+                "fault": name,
+                "converged_seconds": round(self.converged[at] / 1e9, 3),
+                "viewers_back_seconds": round(self.back[at] / 1e9, 3),
+            }
+            for at, name in self._fault_ends
         ]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.checker.records import Open, Refused
 from tests.checker.stories import Story
 
 ROOT = Path(__file__).parents[2]
@@ -192,7 +193,30 @@ def test_time_under_a_fault_does_not_count_and_time_after_it_does(story: Story, 
     story.leave()
     verdict = story.verdict()
     assert verdict.ok is ok
-    assert verdict.converged == [{"fault": "a fault", "converged_seconds": pytest.approx(after + 0.01)}]
+    [figures] = verdict.converged
+    assert figures["converged_seconds"] == pytest.approx(after + 0.01)
+
+
+def test_a_figure_says_when_the_viewers_of_a_fault_were_back(story: Story) -> None:
+    story.watch()
+    story.fault("begin")
+    story.leave(by="cut")
+    story.fault("end")
+    story.later(1)
+    story.watch()
+    story.leave()
+    verdict = story.verdict()
+    assert verdict.ok
+    assert verdict.converged[0]["viewers_back_seconds"] == pytest.approx(1.03)
+
+
+def test_a_connection_that_was_refused_is_not_one_that_waits(story: Story) -> None:
+    story._note(Open, "v", via="sse", keys=["k"])
+    story._note(Refused, "v", status=503)
+    story.later(5)
+    story.watch()
+    story.leave()
+    assert story.verdict().ok
 
 
 def test_a_deleted_key_is_absent_for_viewers_and_readers(story: Story) -> None:

@@ -27,13 +27,16 @@ _LINE_MOST = 220
 
 @dataclass
 class Verdict:
-    """converged: after each fault's end; longest_stale_seconds: that anybody saw something older, faults apart."""
+    """converged: figures after each fault's end; unavailable_seconds: of each kind of call, as the load counts it;
+    longest_stale_seconds: that anybody saw something older, faults apart.
+    """
 
     findings: list[Finding]
     folder: Path
     first_at: int
     longest_stale_seconds: float
     converged: list[dict[str, object]]
+    unavailable_seconds: dict[str, float]
     records_read: int
     judged_seconds: float
     incomplete: str = ""
@@ -59,13 +62,19 @@ class Verdict:
             if any(mark in line for mark in marks):
                 record = records.decoder.decode(line)
                 if (record.who, record.at) in wanted:
-                    found.setdefault((record.who, record.at), []).append(self._readable(record))
+                    text = self._readable(record, violation.sentence)
+                    found.setdefault((record.who, record.at), []).append(text)
         lines = []
         for ref in violation.refs:
             lines += found.get(ref, ["            the database holds it"] if ref[0] == DATABASE else [])
         return lines
 
-    def _readable(self, record: records.Any) -> str:
+    def _readable(self, record: records.Any, sentence: str) -> str:
+        """Of many changes those of a key that `sentence` names."""
+        if isinstance(record, records.Got):
+            record.changes = [change for change in record.changes if change.key in sentence]
+        elif isinstance(record, records.Batch):
+            record.items = [item for item in record.items if item.key in sentence or item.value in sentence]
         parts = msgspec.to_builtins(record)
         seconds = (parts.pop("at") - self.first_at) / 1e9
         who, what = parts.pop("who"), parts.pop("what")
@@ -86,8 +95,13 @@ class Verdict:
             if broken:
                 shortest = finding.shortest
                 lines += [f"    {shortest.sentence}:", *(f"    {line}" for line in self.evidence(shortest))]
+        lines += [f"unavailable for {kind}s: {seconds:.3f} s" for kind, seconds in self.unavailable_seconds.items()]
         lines.append(f"longest stale without a fault: {self.longest_stale_seconds:.3f} s")
-        lines += [f"converged {one['converged_seconds']} s after {one['fault']}" for one in self.converged]
+        lines += [
+            f"after {one['fault']}: converged in {one['converged_seconds']} s, "
+            f"viewers back in {one['viewers_back_seconds']} s"
+            for one in self.converged
+        ]
         lines.append(f"{self.records_read:,} records judged in {self.judged_seconds:.1f} s")
         return "\n".join(lines)
 
@@ -107,6 +121,7 @@ class Verdict:
             },
             "longest_stale_seconds": self.longest_stale_seconds,
             "converged": self.converged,
+            "unavailable_seconds": self.unavailable_seconds,
         }
 
 
@@ -137,8 +152,9 @@ def check(
     for call in history.writes:
         writes.take(call)
     findings.append(available(staleness, writes, reading.available))
+    unavailable: dict[str, float] = {kind.kind: round(kind.unavailable_seconds(), 3) for kind in (writes, reading.available)}
     return Verdict(
-        findings, folder, history.first_at, round(staleness.longest / 1e9, 3), staleness.figures(),
+        findings, folder, history.first_at, round(staleness.longest / 1e9, 3), staleness.figures(), unavailable,
         history.records + reading.count, time.monotonic() - begun, _incomplete(history),
     )
 

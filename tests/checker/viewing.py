@@ -38,9 +38,14 @@ class Viewing:
         self._history = history
         self._truth = truth
         self._staleness = staleness
+        left_at: dict[str, int] = {}  # by viewers that did not leave by themselves, and are not back
         for connection in history.connections:
             self.resumed.checked += 1
             self._answered(connection)
+            if connection.subbed_at and connection.who in left_at:
+                staleness.away(left_at.pop(connection.who), connection.subbed_at)
+            if connection.closed is not None and connection.closed.by != "client":
+                left_at.setdefault(connection.who, connection.closed.at)
             if connection.subbed_at:
                 for key in history.covered(connection, truth.acknowledged):
                     self._key(connection, key)
