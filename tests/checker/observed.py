@@ -16,6 +16,8 @@ import gevent
 from kvcast.bus.cache import Cache
 from kvcast.embedded import Stores
 from kvcast.messages import Change, Write
+from kvcast.storage.pool import Session
+from kvcast.storage.writes import write_all
 from tests.checker import Verdict, check, stored
 from tests.checker.load.http import Caller
 from tests.checker.load.plan import READ_SECONDS, Plan, Shared
@@ -107,6 +109,29 @@ class Observed:
         at = now()
         self._recorder(Add(at=at, who="dead", took=at - sent_at, status=0, key=key, value=value))
         return change
+
+    @contextmanager
+    def commit_under_way(self, number: int) -> Iterator[None]:
+        """Two writes in one transaction, at the begin and at the end of the block, and the last one is published."""
+        self._numbers.add(number)
+        session = self.database.session()
+        session.run("BEGIN")
+        self._write_in(session, number)
+        yield
+        change = self._write_in(session, number)
+        self.cache.publish([change])  # a moment early, lest who waits for the row comes between
+        session.run("COMMIT")
+
+    def _write_in(self, session: Session, number: int) -> Change:
+        key, value = self.shared.plan.key(number), f"dead:{time.monotonic_ns()}"
+        self._recorder(Add(at=now(), who="dead", status=0, key=key, value=value))
+        [change] = write_all(session, self.database.statements, [Write(key, json.dumps(value))])
+        return change
+
+    def blocked_writers(self) -> int:
+        """That wait for a lock."""
+        sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = :name"
+        return int(self.database.own.run(sql, name=self.database.name)[0][0])
 
     def read(self, number: int, **options: Any) -> Get:
         """GET /get. options: of `get`, and headers."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
 
 from kvcast.embedded import Stores
@@ -98,6 +99,20 @@ def test_a_message_is_lost_and_a_later_one_is_not(observe: Observe, disabled: st
         verdict = seen.verdict()
         assert not verdict.broken
         assert verdict["every"].checked == shown
+
+
+@with_and_without("row_lock_rev", "converged")
+def test_a_write_waits_for_another_one_of_its_key(observe: Observe, disabled: str, broken: list[str]) -> None:
+    """A rev that was drawn before the wait is older than the row that it replaces."""
+    with observe(disabled) as seen:
+        seen.write(0)
+        viewer = seen.watch(0)
+        with seen.commit_under_way(0):
+            writing = gevent.spawn(seen.write, 0)
+            assert until(seen.blocked_writers)
+        writing.join()
+        assert seen.shows(viewer, 0, max(tick.rev for tick in seen.database.ticks(seen.shared.plan.key(0))))
+        assert seen.verdict().broken == broken
 
 
 @with_and_without("discard", "converged")

@@ -35,14 +35,17 @@ def world(stores: Stores) -> Iterator[World]:
 
 
 class Load:
-    """A running load. write: URLs in front of the world's own."""
+    """A running load. write: URLs in front of the world's own; name: where several load one world at once."""
 
-    def __init__(self, world: World, folder: Path, *options: str, write: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, world: World, folder: Path, *options: str, write: tuple[str, ...] = (), name: str = "load"
+    ) -> None:
         url = world.server.url
         self.folder = folder / "history"
         (folder / "token").write_text(TOKEN)
         urls = [word for one in (*write, url) for word in ("--write", one)]
-        name = folder.name.replace("_", "-")
+        name = f"{folder.name.replace('_', '-')}-{name}"
+        self._path = self.folder / f"{name}.jsonl"
         self._process = subprocess.Popen(
             [
                 sys.executable, "-m", "tests.checker.load", *urls, "--read", url, "--push", url, "--token-file",
@@ -62,7 +65,7 @@ class Load:
             self._process.kill()
 
     def began(self) -> bool:
-        return any(b'"what":"get"' in path.read_bytes() for path in self.folder.glob("*.jsonl"))
+        return self._path.exists() and b'"what":"get"' in self._path.read_bytes()
 
     def records(self) -> list[records.Any]:
         return [records.decoder.decode(line) for line in recording.lines(self.folder)]
@@ -115,12 +118,14 @@ def test_a_load_tries_every_promise_and_finds_them_kept(world: World, tmp_path: 
     assert any(resumed for _, _, resumed in asked)
 
 
-def test_a_load_that_is_told_to_end_settles_first(world: World, tmp_path: Path) -> None:
-    with Load(world, tmp_path, "--seconds", "60") as load:
-        eventually(load.began, within=15)
-        load.terminate()
-        assert load.figures()["settled_seconds"] is not None
-    assert check(load.folder).ok
+def test_loads_that_are_told_to_end_settle_first_and_make_one_history(world: World, tmp_path: Path) -> None:
+    with Load(world, tmp_path, "--seconds", "60", name="one") as one, Load(world, tmp_path, name="other") as other:
+        for load in (one, other):
+            eventually(load.began, within=15)
+            load.terminate()
+        assert [load.figures()["settled_seconds"] is not None for load in (one, other)] == [True, True]
+    verdict = check(one.folder)
+    assert verdict.ok, verdict.text()
 
 
 def test_a_write_of_unknown_outcome_is_repeated_only_under_its_idempotency_key(world: World, tmp_path: Path) -> None:

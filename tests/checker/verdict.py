@@ -152,7 +152,8 @@ def check(
     for call in history.writes:
         writes.take(call)
     findings.append(available(staleness, writes, reading.available))
-    unavailable: dict[str, float] = {kind.kind: round(kind.unavailable_seconds(), 3) for kind in (writes, reading.available)}
+    kinds = (writes, reading.available)
+    unavailable: dict[str, float] = {kind.kind: round(kind.unavailable_seconds(), 3) for kind in kinds}
     return Verdict(
         findings, folder, history.first_at, round(staleness.longest / 1e9, 3), staleness.figures(), unavailable,
         history.records + reading.count, time.monotonic() - begun, _incomplete(history),

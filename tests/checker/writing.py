@@ -113,7 +113,7 @@ def _answers_that_differ(calls: list[Call]) -> Iterator[tuple[Call, Call]]:
     if first is not None:
         for call in calls:
             differs = call.status == 200 and _answer(call) != _answer(first)
-            if differs or (call.status in (404, 412) and call.sent_at > first.at):
+            if differs or (call.status in (404, 409, 412) and call.sent_at > first.at):
                 yield first, call
 
 

@@ -11,7 +11,7 @@ import gevent
 from gevent.event import Event
 from gevent.pool import Pool
 
-from tests.checker.availability import gaps_seconds, unavailable_seconds
+from tests.checker.availability import GAP_SECONDS, gaps_seconds, unavailable_seconds
 from tests.checker.load.plan import READ_SECONDS, Plan, Shared
 from tests.checker.load.readers import Reader, get
 from tests.checker.load.watchers import Watcher, watchers
@@ -113,7 +113,7 @@ def _read_finally(shared: Shared, number: int, url: str, deadline: float) -> Non
 
 
 def _figures(shared: Shared, written: int, begun: int, ended: int) -> dict[str, Any]:
-    """unavailable: the time without a good answer to any client, beyond 250 ms of each gap."""
+    """unavailable: without a good answer to any client; of each such gap what exceeds GAP_SECONDS counts."""
     seconds = (ended - begun) / 1e9
     good = {kind: [at for at in ats if begun <= at <= ended] for kind, ats in shared.good.items()}
     return {
@@ -122,5 +122,6 @@ def _figures(shared: Shared, written: int, begun: int, ended: int) -> dict[str, 
         "write_calls_per_second": round(len(good["write"]) / seconds, 1),
         "reads_per_second": round(len(good["read"]) / seconds, 1),
         "unavailable_seconds": {kind: round(unavailable_seconds(ats, begun, ended), 3) for kind, ats in good.items()},
+        "unavailable_beyond_seconds": GAP_SECONDS,
         "longest_gap_seconds": {kind: round(max(gaps_seconds(ats, begun, ended)), 3) for kind, ats in good.items()},
     }
