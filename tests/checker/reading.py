@@ -26,7 +26,8 @@ class Reading:
 
     def _take(self, get: Get) -> None:
         self.count += 1
-        self.available.take(get)
+        if not get.final:
+            self.available.take(get)
         if get.final:
             self.finals[get.key, get.url] = get
         if get.status == 200:

@@ -152,6 +152,12 @@ def test_a_reader_that_answers_an_older_value_in_the_end_has_not_converged(story
     assert story.verdict().broken == ["converged"]
 
 
+def test_a_reader_that_does_not_answer_in_the_end_has_not_converged(story: Story) -> None:
+    story.add("w:1", 4)
+    story.get(status=503, code="storage_unavailable", final=True)
+    assert story.verdict().broken == ["converged"]
+
+
 def test_a_viewer_that_is_not_back_in_the_end_has_not_converged(story: Story) -> None:
     story.watch()
     story.leave(by="cut")

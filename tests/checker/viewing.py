@@ -92,8 +92,8 @@ def in_the_end(history: History, truth: Truth, reading: Reading, finding: Findin
     for (key, url), get in reading.finals.items():
         held = truth.known[key].get(final.get(key, 0))
         finding.checked += 1
-        absent = held is None or held.value is None
-        if (get.status == 404) != absent or (get.status == 200 and get.rev != final[key]):
+        awaited = 404 if held is None or held.value is None else 200
+        if get.status != awaited or (awaited == 200 and get.rev != final[key]):
             finding.broken(
                 f"in the end {url} answers {get.status} rev {get.rev} for {key}, whose last rev is {final.get(key, 0)}",
                 (get.who, get.at),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from time import monotonic
+from typing import TypeVar
 
 import gevent
 import msgspec
@@ -25,6 +26,7 @@ REPEATS = 0.25  # of the acknowledged writes with an Idempotency-Key, which are 
 READS_ITS_OWN = 0.1
 DUELS = 0.3  # of the writes over a certain rev
 _DONE = (200, 404, 412)  # 404: of a deletion
+C = TypeVar("C", bound=Call)
 
 
 class Writer:
@@ -95,16 +97,16 @@ class Writer:
         body = msgspec.json.encode({"key": key, "value": value, "category": category})
         send = partial(call or self._call, "POST", "/add", body, conditions(identity, if_rev))
 
-        def record(answer: Answer) -> Call:
+        def record(answer: Answer) -> Add:
             parts = outcome(self.who, answer)
             return Add(**parts, id=identity, key=key, value=value, category=category, if_rev=if_rev)
 
-        rev = self._attempt(send, record, may_repeat=named)
-        if rev:
-            self._shared.acknowledged(number, rev)
+        done = self._attempt(send, record, may_repeat=named)
+        if done is not None:
+            self._shared.acknowledged(number, done.rev)
             self.written += 1
-            if self._read is not None and self._random.random() < READS_ITS_OWN:
-                get(self._shared, self._read, self.who, number, min_rev=rev)
+            if call is None and self._read is not None and self._random.random() < READS_ITS_OWN:
+                get(self._shared, self._read, self.who, number, min_rev=done.rev)
 
     def _delete(self) -> None:
         number = self._key()
@@ -115,12 +117,12 @@ class Writer:
         if_rev = self._shared.newest.get(number) if self._random.random() < 0.3 else None
         send = partial(self._call, "DELETE", f"/keys/{key}", None, conditions(identity, if_rev))
 
-        def record(answer: Answer) -> Call:
+        def record(answer: Answer) -> Delete:
             return Delete(**outcome(self.who, answer), id=identity, key=key, if_rev=if_rev)
 
-        rev = self._attempt(send, record, may_repeat=named)
-        if rev:
-            self._shared.acknowledged(number, rev, deleted=True)
+        done = self._attempt(send, record, may_repeat=named)
+        if done is not None:
+            self._shared.acknowledged(number, done.rev, deleted=True)
             self.written += 1
 
     def _batch(self) -> None:
@@ -132,34 +134,31 @@ class Writer:
         body = msgspec.json.encode([{"key": one.key, "value": one.value, "category": one.category} for one in items])
         send = partial(self._call, "POST", "/batch", body, conditions(identity, None))
 
-        def record(answer: Answer) -> Call:
-            made = items
-            if answer.status == 200:
-                made = answered_items(items, answer)
-                for number, item in zip(numbers, made, strict=True):
-                    self._shared.acknowledged(number, item.rev)
-                self.written += sum(item.rev > 0 for item in made)
+        def record(answer: Answer) -> Batch:
+            made = answered_items(items, answer) if answer.status == 200 else items
             return Batch(**outcome(self.who, answer), id=identity, items=made)
 
-        self._attempt(send, record, may_repeat=bool(identity))
+        done = self._attempt(send, record, may_repeat=bool(identity))
+        if done is not None:
+            for number, item in zip(numbers, done.items, strict=True):
+                self._shared.acknowledged(number, item.rev)
+                self.written += item.rev > 0
 
-    def _attempt(self, send: Callable[[], Answer], record: Callable[[Answer], Call], *, may_repeat: bool) -> int:
-        """Call until it is decided, or for RETRY_SECONDS; the rev that was answered, 0 for none."""
-        rev = 0
+    def _attempt(self, send: Callable[[], Answer], record: Callable[[Answer], C], *, may_repeat: bool) -> C | None:
+        """Call until it is decided, or for RETRY_SECONDS; what was done, if anything."""
         for wait in self._waits():
             answer = send()
             call = record(answer)
             self._shared.called("write", call, good=answer.status in _DONE)
-            if answer.status in _DONE:
-                rev = call.rev
-                break
+            if answer.status == 200:
+                if may_repeat and self._random.random() < REPEATS:
+                    answer = send()
+                    self._shared.called("write", record(answer), good=answer.status in _DONE)
+                return call
             if (call.unknown and not may_repeat) or 400 <= answer.status < 429:
                 break
             gevent.sleep(max(wait, answer.retry_after_seconds))
-        if rev and may_repeat and self._random.random() < REPEATS:
-            answer = send()
-            self._shared.called("write", record(answer), good=answer.status in _DONE)
-        return rev
+        return None
 
     def _waits(self) -> Iterator[float]:
         """Seconds after each failed attempt."""
