@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tests.checker.history import Ref
 
@@ -14,20 +14,33 @@ class Violation:
     sentence: str
     refs: tuple[Ref, ...]
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """How many records, and when the last of them was made."""
+        return len(self.refs), max((at for _, at in self.refs), default=0)
+
 
 @dataclass
 class Finding:
-    """One promise. checked: of what, for a reader to judge whether the load tried it at all."""
+    """One promise. checked: of what, for a reader to judge whether the load tried it at all.
+
+    Of any number of violations only the shortest is kept: of fewest records, and of those the earliest.
+    """
 
     promise: str
     about: str
     checked: int = 0
-    violations: list[Violation] = field(default_factory=list)
+    violations: int = 0
+    _shortest: Violation | None = None
 
     def broken(self, sentence: str, *refs: Ref) -> None:
-        self.violations.append(Violation(sentence, refs))
+        self.violations += 1
+        violation = Violation(sentence, refs)
+        if self._shortest is None or violation.size < self._shortest.size:
+            self._shortest = violation
 
     @property
     def shortest(self) -> Violation:
-        """The one with the fewest records, and of those the earliest."""
-        return min(self.violations, key=lambda one: (len(one.refs), max((at for _, at in one.refs), default=0)))
+        """Where there are any."""
+        assert self._shortest is not None
+        return self._shortest

@@ -31,7 +31,7 @@ def test_an_acknowledged_write_that_the_database_lacks_is_not_durable(story: Sto
     story.tick(4, "w:1")
     verdict = story.verdict_with_ticks()
     assert verdict.broken == ["durable"]
-    assert len(verdict["durable"].violations) == 2, "the tick is missing, and the row is older"
+    assert verdict["durable"].violations == 2, "the tick is missing, and the row is older"
 
 
 def test_a_row_older_than_what_was_acknowledged_is_not_durable(story: Story) -> None:

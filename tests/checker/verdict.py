@@ -86,7 +86,7 @@ class Verdict:
     def text(self) -> str:
         lines = [self.incomplete] if self.incomplete else []
         for finding in self.findings:
-            broken = len(finding.violations)
+            broken = finding.violations
             outcome = f"BROKEN {broken} times" if broken else "held" if finding.checked else "not tried"
             lines.append(
                 f"{finding.promise:16} {outcome:16} "
@@ -111,7 +111,7 @@ class Verdict:
             "ok": self.ok,
             "incomplete": self.incomplete,
             "promises": {
-                finding.promise: {"checked": finding.checked, "broken": len(finding.violations)}
+                finding.promise: {"checked": finding.checked, "broken": finding.violations}
                 | (
                     {"shortest": [finding.shortest.sentence, *self.evidence(finding.shortest)]}
                     if finding.violations
