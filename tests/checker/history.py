@@ -17,12 +17,11 @@ _GET = b'{"what":"get"'
 class Shown:
     """What one connection was shown of one key, in order."""
 
-    __slots__ = ("ats", "revs", "snaps")
+    __slots__ = ("ats", "revs")
 
     def __init__(self) -> None:
         self.ats = array("q")
         self.revs = array("q")
-        self.snaps = bytearray()
 
 
 class Connection:
@@ -54,7 +53,6 @@ class Connection:
                 shown = self.shown[change.key] = Shown()
             shown.ats.append(message.at)
             shown.revs.append(change.rev)
-            shown.snaps.append(change.op == "snap")
 
 
 class History:

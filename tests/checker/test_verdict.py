@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.checker.records import Open, Refused
+from tests.checker.records import UNREACHABLE, Open, Refused
 from tests.checker.stories import Story
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +75,14 @@ def test_what_was_never_sent_is_a_phantom(story: Story, tell: Told) -> None:
     story.add("w:2", status=412, code="precondition_failed", if_rev=1)
     tell(story)
     assert "no phantom" in story.verdict().broken
+
+
+def test_a_rev_that_two_viewers_are_shown_with_two_values_is_a_phantom(story: Story) -> None:
+    for number in (1, 2):
+        story.add(f"w:{number}", status=0)
+        story.watch(f"v{number}", shows=[("snap", 4, f"w:{number}")])
+        story.leave(f"v{number}")
+    assert story.verdict().broken == ["no phantom"]
 
 
 def test_unknown_writes_and_deletions_may_be_seen(story: Story) -> None:
@@ -149,6 +157,13 @@ def test_a_reader_that_answers_an_older_value_in_the_end_has_not_converged(story
     story.add("w:2", 5)
     story.get(4, "w:1", final=True, url="one")
     story.get(5, "w:2", final=True, url="other")
+    assert story.verdict().broken == ["converged"]
+
+
+def test_a_reader_that_answers_what_was_deleted_has_not_converged(story: Story) -> None:
+    story.add("w:1", 4)
+    story.delete(5)
+    story.get(4, "w:1", final=True)
     assert story.verdict().broken == ["converged"]
 
 
@@ -280,6 +295,15 @@ def test_a_viewer_that_resumed_and_was_shown_what_it_missed_is_well(story: Story
     assert story.verdict().ok
 
 
+def test_what_a_viewer_is_shown_right_after_it_came_is_in_time_however_old_it_is(story: Story) -> None:
+    story.add("w:1", 4)
+    story.later(60)
+    story.watch()
+    story.show(4, "w:1")
+    story.leave()
+    assert story.verdict().ok
+
+
 # Fresh -----------------------------------------------------------------------------------------------------------
 
 
@@ -327,6 +351,13 @@ def test_an_answer_under_an_idempotency_key_may_not_turn_into_a_refusal(story: S
     assert story.verdict().broken == ["exactly once"]
 
 
+def test_a_deletion_that_is_repeated_brings_the_same_rev(story: Story) -> None:
+    story.add("w:1", 4)
+    story.delete(5, id="one")
+    story.delete(6, id="one")
+    assert story.verdict().broken == ["exactly once"]
+
+
 def test_a_batch_that_is_repeated_brings_the_same_revs(story: Story) -> None:
     items = [("k", "w:1", 4), ("l", "w:2", 5), ("k", "w:3", 6)]
     story.batch(*((key, value, 0) for key, value, _ in items), status=0, id="one")
@@ -335,9 +366,10 @@ def test_a_batch_that_is_repeated_brings_the_same_revs(story: Story) -> None:
     assert story.verdict().ok
 
 
-def test_a_write_that_was_refused_for_certain_must_not_be_applied(story: Story) -> None:
+@pytest.mark.parametrize(("status", "code"), [(503, "storage_unavailable"), (0, UNREACHABLE), (429, "")])
+def test_a_write_that_was_refused_for_certain_must_not_be_applied(story: Story, status: int, code: str) -> None:
     story.watch()
-    story.add("w:1", status=503, code="storage_unavailable")
+    story.add("w:1", status=status, code=code)
     story.show(4, "w:1")
     story.leave()
     assert story.verdict().broken == ["refused"]
@@ -434,6 +466,26 @@ def test_a_resume_that_says_what_it_skips_is_honest(story: Story, op: str) -> No
     story.watch(mode="every", since={"k": 4}, shows=[(op, 6, "w:3")], told=True)
     story.leave()
     assert story.verdict().ok
+
+
+@pytest.mark.parametrize(("ended", "broken"), [(True, []), (False, ["every"])])
+def test_a_snapshot_in_place_of_ticks_says_nothing_of_those_it_skips(
+    story: Story, ended: bool, broken: list[str]
+) -> None:
+    """Unless the connection ends before anything could be said."""
+    story.watch(mode="every")
+    story.add("w:1", 4)
+    story.show(4, "w:1")
+    story.leave(by="cut")
+    story.add("w:2", 5)
+    story.add("w:3", 6)
+    story.watch(mode="every", since={"k": 4}, shows=[("snap", 6, "w:3")])
+    if ended:
+        del story._records[-1]
+        story.leave(by="cut")
+        story.watch(mode="every", since={"k": 6})
+    story.leave()
+    assert story.verdict().broken == broken
 
 
 def test_mode_latest_may_skip(story: Story) -> None:

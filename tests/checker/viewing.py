@@ -140,8 +140,8 @@ def every(history: History, truth: Truth) -> Finding:
 def _chain(finding: Finding, truth: Truth, connection: Connection, key: str, shown: Shown) -> None:
     finding.checked += len(shown.revs)
     last, last_at = connection.since.get(key, 0), connection.asked.at
-    for at, rev, snap in zip(shown.ats, shown.revs, shown.snaps, strict=True):
-        if not snap and last:
+    for at, rev in zip(shown.ats, shown.revs, strict=True):
+        if last:
             missing = truth.between(key, last, rev)
             if missing and not _told(connection, key, last_at, at):
                 finding.broken(
@@ -153,7 +153,12 @@ def _chain(finding: Finding, truth: Truth, connection: Connection, key: str, sho
 
 
 def _told(connection: Connection, key: str, after: int, until: int) -> bool:
-    """Whether a `subbed` said that ticks are missing: the first one of what it came with, a later one of its keys."""
+    """Whether a `subbed` said that ticks are missing: the first one of what it came with, a later one of its keys.
+
+    A connection that broke before the first had no time to say it.
+    """
+    if not connection.told:
+        return True
     for number, subbed in enumerate(connection.told):
         if not subbed.recovered and (
             (number == 0 and after <= subbed.at) or (key in subbed.keys and after <= subbed.at <= until)
