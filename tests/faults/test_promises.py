@@ -1,4 +1,4 @@
-"""The five promises of docs/guarantees.md, each held with its cure and seen to break without it."""
+"""The five promises of docs/guarantees.md under single faults; tests/checker/test_cures.py has their cures."""
 
 from __future__ import annotations
 
@@ -26,12 +26,11 @@ from tests.databases import Database
 from tests.faults.checker import Received, missing, not_durable, phantoms, too_old, went_back
 from tests.faults.worlds import Screen, World, Worlds, in_threads
 from tests.functions.write.test_committer_properties import Writer
-from tests.polling import eventually, never_within
+from tests.polling import eventually
 
 from functions.read.l1 import L1
 
 PROMISED_SECONDS = 2.5
-UNCURED_SECONDS = 4.0
 
 
 @pytest.fixture(scope="module")
@@ -195,35 +194,6 @@ def test_a_hot_key_never_goes_back_for_viewers_that_change_between_push_processe
         server.stop()
 
 
-def publish_late(world: World, *, guard: bool) -> tuple[list[Received], int]:
-    """Two processes commit, and the one that was first publishes last. What a viewer saw, and Redis holds."""
-    key = "late"
-    cache = world.database.cache(guard=guard)
-    world.write(key, 0)
-    with world.watch(key) as screen:
-        older, newer = world.commit(key, 1), world.commit(key, 2)
-        cache.publish([newer])
-        eventually(lambda: screen.rev(key) == newer.rev)
-        cache.publish([older])
-        held = world.cached_rev(key)
-        end = world.write(key, 3)
-        eventually(lambda: screen.rev(key) == end)
-    return screen.received, held - newer.rev
-
-
-@pytest.mark.parametrize("disabled", ["", "guard"])
-def test_only_the_guard_keeps_a_late_publish_from_taking_viewers_and_redis_back(
-    worlds: Worlds, stores: Stores, disabled: str
-) -> None:
-    received, difference = publish_late(worlds(stores, disabled), guard=not disabled)
-    if disabled:
-        assert went_back(received)
-        assert difference < 0
-    else:
-        assert not went_back(received)
-        assert difference == 0
-
-
 def test_a_message_that_the_bus_repeats_or_delays_is_shown_once(worlds: Worlds, stores: Stores) -> None:
     world = worlds(stores)
     channel = world.database.cache().channel
@@ -237,14 +207,6 @@ def test_a_message_that_the_bus_repeats_or_delays_is_shown_once(worlds: Worlds, 
 
 
 # 3. Convergent ---------------------------------------------------------------------------------------------------
-
-
-def change_unheard(world: World, key: str) -> tuple[Screen, int]:
-    """A change that is committed and never published, of a key that a viewer watches and a reader holds."""
-    world.write(key, "before")
-    screen = world.watch(key)
-    world.warm(key)
-    return screen, world.commit(key, "after").rev
 
 
 def let_sweeps_pass(world: World) -> int:
@@ -265,20 +227,6 @@ def test_in_a_healthy_system_the_sweep_repairs_nothing(worlds: Worlds, stores: S
         eventually(lambda: screen.rev("healthy") == rev)
         marks = let_sweeps_pass(world)
     assert world.metric("kvcast_sweep_repairs_total") - before == marks
-
-
-def test_what_a_dead_process_did_not_publish_arrives_by_the_sweep(worlds: Worlds, stores: Stores) -> None:
-    world = worlds(stores)
-    screen, rev = change_unheard(world, "unheard")
-    with screen:
-        eventually(lambda: world.converged(screen, "unheard", rev), within=PROMISED_SECONDS)
-
-
-def test_without_the_sweep_it_does_not_arrive(worlds: Worlds, stores: Stores) -> None:
-    world = worlds(stores, "gap sweep")
-    screen, rev = change_unheard(world, "unheard")
-    with screen:
-        assert never_within(lambda: rev in world.where(screen, "unheard").values(), UNCURED_SECONDS)
 
 
 def test_a_new_push_worker_repairs_what_was_lost_while_none_ran(worlds: Worlds, stores: Stores) -> None:
@@ -317,26 +265,6 @@ def lose_while_nobody_listens(world: World, key: str) -> tuple[Screen, int]:
     pipeline.publish(world.database.cache().channel, encode_record(change))
     pipeline.execute()
     return screen, change.rev
-
-
-def test_after_a_break_of_the_bus_the_resync_alone_brings_viewers_up(worlds: Worlds, mortal: Stores) -> None:
-    world = worlds(mortal, "sweep")
-    screen, rev = lose_while_nobody_listens(world, "killed")
-    with screen:
-        eventually(lambda: screen.rev("killed") == rev, within=PROMISED_SECONDS)
-
-
-def test_without_resync_and_sweep_what_the_bus_lost_stays_lost(worlds: Worlds, mortal: Stores) -> None:
-    world = worlds(mortal, "resync sweep")
-    killed, killed_rev = lose_while_nobody_listens(world, "killed")
-    world.write("died", "before")
-    with killed, world.watch("died") as died:
-        mortal.redis.kill()
-        died_rev = world.write("died", "after")
-        mortal.redis.start()
-        assert never_within(
-            lambda: killed.rev("killed") == killed_rev or died.rev("died") == died_rev, UNCURED_SECONDS
-        )
 
 
 def test_pushes_go_on_without_redis_and_all_converges_when_it_is_back_empty(worlds: Worlds, mortal: Stores) -> None:

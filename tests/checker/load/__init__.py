@@ -1,0 +1,1 @@
+"""A steady load that records everything: `python -m tests.checker.load --help`."""
