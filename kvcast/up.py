@@ -150,7 +150,7 @@ def start_stores(settings: Settings, folder: Path, started: list[Server]) -> Set
         valkey = Valkey(folder)
         started.append(valkey)
         valkey.start()
-        settings = replace(settings, redis_url=valkey.redis_url)
+        settings = replace(settings, redis_url=valkey.functions_url)
     return settings
 
 

@@ -38,7 +38,7 @@ class Server:
         self.settings = Settings.from_environment(
             {
                 "PORT": "0", "KVCAST_ADMIN_TOKEN": TOKEN, "KVCAST_DRAIN_SECONDS": "0.2", "KVCAST_LOG_LEVEL": "debug",
-                "DATABASE_URL": stores.database_url, "REDIS_URL": stores.redis_url, **environment,
+                "DATABASE_URL": stores.database_url, "REDIS_URL": stores.functions_redis_url, **environment,
             }
         )
         self.token = self.settings.admin_token

@@ -43,6 +43,10 @@ class Stores:
     def redis_url(self) -> str:
         return self.redis.redis_url
 
+    @property
+    def functions_redis_url(self) -> str:
+        return self.redis.functions_url
+
     def stop(self, hurried: Callable[[], bool] = never) -> None:
         """Redis, then PostgreSQL, then the lock."""
         self.redis.stop(hurried)

@@ -26,6 +26,10 @@ OPTIONS = {
     "maxmemory": "256mb",
     "maxmemory-policy": "allkeys-lru",
 }
+FUNCTIONS_USER = "kvcast"
+# Kvcast's names only, and nothing that configures, lists or empties the server. Without a password, as the socket is
+# private: this keeps the functions from harm that they might do, as their role in PostgreSQL does.
+RULES = "~kvcast:* &kvcast:* +@all -@admin -@dangerous +info"
 
 
 class Valkey:
@@ -43,7 +47,13 @@ class Valkey:
 
     @property
     def redis_url(self) -> str:
+        """For whoever looks after it: may do everything."""
         return f"unix://{quote(str(self._socket))}?db=0"
+
+    @property
+    def functions_url(self) -> str:
+        """For the functions: may do what `RULES` says."""
+        return f"unix://{FUNCTIONS_USER}@{quote(str(self._socket))}?db=0"
 
     @property
     def name(self) -> str:
@@ -67,7 +77,8 @@ class Valkey:
         self._process.end_leftovers()
         self._socket.unlink(missing_ok=True)
         options = [text for name, value in OPTIONS.items() for text in (f"--{name}", value)]
-        self._process.start([binary, "--unixsocket", str(self._socket), *options])
+        user = ["--user", FUNCTIONS_USER, "on", "nopass", *RULES.split()]
+        self._process.start([binary, "--unixsocket", str(self._socket), *options, *user])
         self._process.wait_ready(self._ready, START_SECONDS)
 
     def stop(self, hurried: Callable[[], bool] = never) -> None:
