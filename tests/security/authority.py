@@ -7,7 +7,7 @@ takes the handshake (after PostgreSQL's SSLRequest, where asked to) and hands th
 from __future__ import annotations
 
 import contextlib
-import datetime
+import datetime as dt
 import ipaddress
 import socket
 import ssl
@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-DAY = datetime.timedelta(days=1)
+DAY = dt.timedelta(days=1)
 SSL_REQUEST = bytes.fromhex("0000000804d2162f")  # https://www.postgresql.org/docs/current/protocol-message-formats.html
 
 
@@ -34,7 +34,7 @@ class Authority:
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._key = ec.generate_private_key(ec.SECP256R1())
         self.pem = folder / f"{name}.pem"
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         certificate = (
             self._builder(self._name, self._key.public_key(), now - DAY, now + DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
@@ -47,7 +47,7 @@ class Authority:
     def issue(self, *names: str, expired: bool = False, early: bool = False) -> Path:
         """The file of a certificate for `names`, host names or addresses, and of its key."""
         key = ec.generate_private_key(ec.SECP256R1())
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         middle = now - 2 * DAY if expired else now + 2 * DAY if early else now
         begins, ends = middle - DAY, middle + DAY
         owner = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
@@ -64,7 +64,7 @@ class Authority:
         return path
 
     def _builder(
-        self, owner: x509.Name, key: ec.EllipticCurvePublicKey, begins: datetime.datetime, ends: datetime.datetime
+        self, owner: x509.Name, key: ec.EllipticCurvePublicKey, begins: dt.datetime, ends: dt.datetime
     ) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder().subject_name(owner).issuer_name(self._name).public_key(key)

@@ -109,6 +109,17 @@ def test_writes_need_the_scope_and_the_prefix_of_a_jwt(closed: Server) -> None:
         assert "expired" in assert_error(call.add(BTC, "3"), 401, "unauthorized")
 
 
+def test_the_audit_names_the_subject_of_a_jwt(closed: Server) -> None:
+    with Caller(closed.url, shared(scope="write:closed.crypto.", sub="mai@example.org")) as call:
+        assert call("DELETE", f"/keys/{BTC}").status == 200
+        assert call.add(BTC, "1", if_none_match="*").status == 200
+    with Caller(closed.url, closed.token) as call:
+        rows = call("GET", f"/audit?key={BTC}&limit=2").json()["data"]
+    assert [(row["token"], row["action"]) for row in rows] == [
+        ("jwt:mai@example.org", "create"), ("jwt:mai@example.org", "delete"),
+    ]
+
+
 # viewers
 
 

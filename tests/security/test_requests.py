@@ -1,0 +1,142 @@
+"""Requests that two readers could read in two ways, addresses that look for files, and origins that look alike."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable
+
+import pytest
+
+from tests.calls import Caller
+from tests.conftest import TOKEN, Server
+from tests.functions.push.raw import Refused, WebSocket
+
+HEAD = f"Host: a\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n".encode()
+# HIDDEN is a whole request that writes: a proxy that reads the shape in the other way passes it on as somebody's.
+SHAPES = {
+    "a length and chunks": b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nHIDDEN",
+    "chunks and a length": b"Transfer-Encoding: chunked\r\nContent-Length: ALL\r\n\r\n0\r\n\r\nHIDDEN",
+    "two lengths": b"Content-Length: 0\r\nContent-Length: ALL\r\n\r\nHIDDEN",
+    "the same length twice": b"Content-Length: ALL\r\nContent-Length: ALL\r\n\r\nHIDDEN",
+    "a list of lengths": b"Content-Length: ALL, 0\r\n\r\nHIDDEN",
+    "a length with a sign": b"Content-Length: +ALL\r\n\r\nHIDDEN",
+    "a length below nothing": b"Content-Length: -1\r\n\r\nHIDDEN",
+    "a length in base 16": b"Content-Length: 0x0\r\n\r\nHIDDEN",
+    "a length with an underscore": b"Content-Length: 0_0\r\n\r\nHIDDEN",
+    "a length in other digits": b"Content-Length: \xd9\xa0\r\n\r\nHIDDEN",
+    "no number as length": b"Content-Length: \r\n\r\nHIDDEN",
+    "a length with a blank before the colon": b"Content-Length : ALL\r\n\r\nHIDDEN",
+    "chunks with a blank before it": b"Transfer-Encoding : chunked\r\nContent-Length: ALL\r\n\r\n0\r\n\r\nHIDDEN",
+    "a folded line": b"X: a\r\n Content-Length: 0\r\nContent-Length: ALL\r\n\r\nHIDDEN",
+    "a folded encoding": b"Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\nHIDDEN",
+    "another encoding": b"Transfer-Encoding: xchunked\r\nContent-Length: 0\r\n\r\nHIDDEN",
+    "an encoding with a quote": b'Transfer-Encoding: "chunked"\r\nContent-Length: 0\r\n\r\nHIDDEN',
+    "an encoding with a tab": b"Transfer-Encoding:\x0bchunked\r\nContent-Length: 0\r\n\r\nHIDDEN",
+    "chunks inside chunks": b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\nHIDDEN",
+    "chunks before another encoding": b"Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\nHIDDEN",
+    "chunks, and then none": b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\nHIDDEN",
+    "a bare carriage return": b"X: a\rContent-Length: 0\r\nContent-Length: ALL\r\n\r\nHIDDEN",
+    "a bare line feed": b"X: a\nTransfer-Encoding: chunked\r\nContent-Length: ALL\r\n\r\n0\r\n\r\nHIDDEN",
+    "a NUL": b"X: a\x00\r\nContent-Length: 0\r\n\r\nHIDDEN",
+    "a name with an underscore": b"Content_Length: 0\r\nContent-Length: ALL\r\n\r\nHIDDEN",
+    "an encoding with an underscore": b"Transfer_Encoding: chunked\r\nContent-Length: ALL\r\n\r\n0\r\n\r\nHIDDEN",
+    "a chunk size in two bases": b"Transfer-Encoding: chunked\r\n\r\n0x0\r\n\r\nHIDDEN",
+    "a chunk size with a sign": b"Transfer-Encoding: chunked\r\n\r\n+0\r\n\r\nHIDDEN",
+    "a chunk size below nothing": b"Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\nHIDDEN",
+    "a chunk size with an underscore": b"Transfer-Encoding: chunked\r\n\r\n0_0\r\n\r\nHIDDEN",
+    "a chunk size and a bare line feed": b"Transfer-Encoding: chunked\r\n\r\n0\n\nHIDDEN",
+    "a chunk that is longer than it says": b"Transfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\nHIDDEN",
+    "a line feed in an extension of a chunk": b"Transfer-Encoding: chunked\r\n\r\n2;a\nHIDDEN\r\n0\r\n\r\n",
+}
+
+
+def answers_to(app: Server, request: bytes) -> list[int]:
+    """The status of every answer until the server closes. The last one is one that we ask it to close after."""
+    with socket.create_connection(Caller(app.url).address, timeout=10) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        received = b""
+        while data := connection.recv(65_536):
+            received += data
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", received)]
+
+
+@pytest.mark.parametrize("line", [b"POST /add", b"POST /batch", b"GET /get/a"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_request_that_can_be_read_in_two_ways_hides_none(
+    app: Server, call: Caller, unique_key: Callable[..., str], shape: str, line: bytes
+) -> None:
+    body = b'{"key":"%s","value":1}' % unique_key("hidden").encode()
+    hidden = b"POST /add HTTP/1.1\r\n" + HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    text = SHAPES[shape].replace(b"HIDDEN", hidden)
+    length = len(text.partition(b"\r\n\r\n")[2])
+    statuses = answers_to(app, line + b" HTTP/1.1\r\n" + HEAD + text.replace(b"ALL", b"%d" % length))
+    if line.startswith(b"GET"):  # is answered without a look at its body, which then ends the connection
+        assert statuses[1:] in ([], [400]), statuses
+    else:
+        assert len(statuses) <= 1
+        assert all(400 <= status < 500 or status == 501 for status in statuses), statuses
+    assert call.get(unique_key("hidden")).status == 404
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["GET http://evil.example/get/none HTTP/1.1", "GET evil.example:80 HTTP/1.1", "CONNECT evil.example:443 HTTP/1.1",
+     "OPTIONS * HTTP/1.1", "TRACE / HTTP/1.1", "GET /get/a b HTTP/1.1", "GET / HTTP/0.9",
+     "PRI * HTTP/2.0"],
+)
+def test_a_request_line_for_somebody_else_is_no_way_out(app: Server, line: str) -> None:
+    statuses = answers_to(app, f"{line}\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+    assert len(statuses) <= 1
+    assert all(400 <= status < 500 or status == 501 for status in statuses), statuses
+
+
+@pytest.mark.parametrize(("cookie", "status"), [(8000, 404), (8400, 400)])
+def test_cookies_have_a_limit(call: Caller, cookie: int, status: int) -> None:
+    assert call.get("none.at.all", cookie="a" * cookie).status == status
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/..%2f..%2fetc%2fpasswd", "/%252e%252e%252fetc%252fpasswd",
+     "/style.css%00.html", "/style.css/", "/./style.css", "/%c0%ae%c0%ae/%c0%afetc", "/\\..\\..\\etc\\passwd",
+     "//etc/passwd", "/vendor/../../kvcast/config.py", "/vendor/%2e%2e/%2e%2e/kvcast/config.py", "/web/",
+     "/kvcast/config.py", "/.git/config",
+     "/get/%2e%2e", "/get/..%2f..%2fetc%2fpasswd", "/get/%00", "/get/%c0%80", "/get/%ed%a0%80", "/get/a%0d%0aX-Evil:1",
+     "/history/..%2f..", "/keys/..", "/get/%E2%80%AE", "/viewer/..%2f..%2fetc"],
+)
+def test_an_address_reaches_nothing_but_what_is_listed(call: Caller, path: str) -> None:
+    reply = Caller(call_url(call), check=False)("GET", path)
+    assert reply.status in (400, 404, 405), (reply.status, reply.body[:200])
+    assert "x-evil" not in reply.headers
+    assert b"root:" not in reply.body
+    assert b"from __future__" not in reply.body
+
+
+def call_url(call: Caller) -> str:
+    return "http://{}:{}".format(*call.address)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["http://HOST.evil.example", "http://evil-HOST", "http://HOST@evil.example", "http://user@HOST", "http://HOST:1",
+     "http://HOST/", "HTTP://HOST", "http://HOST evil", "http://HOST, http://evil.example", "null",
+     "NULL", "file://", "//HOST", "HOST", "http://HOST#", "http://[HOST]"],
+)
+def test_an_origin_that_only_looks_like_ours_opens_no_socket(app: Server, origin: str) -> None:
+    host = app.url.removeprefix("http://")
+    with pytest.raises(Refused) as refused:
+        WebSocket(app.url, headers={"Origin": origin.replace("HOST", host)})
+    assert refused.value.status == 403
+
+
+def test_an_allowed_origin_is_allowed_exactly(serve: Callable[..., Server]) -> None:
+    server = serve("push", KVCAST_ALLOWED_ORIGINS="https://prices.example.org")
+    WebSocket(server.url, headers={"Origin": "https://prices.example.org"}).close()
+    for origin in (
+        "https://prices.example.org.evil.example", "http://prices.example.org", "https://prices.example.org:444",
+        "https://xprices.example.org", "https://user@prices.example.org",
+    ):
+        with pytest.raises(Refused):
+            WebSocket(server.url, headers={"Origin": origin})
