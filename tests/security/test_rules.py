@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hmac
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from kvcast.config import Settings
 from kvcast.tokens import Keyring, Token, digest_of
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +30,21 @@ def test_each_rule_names_a_test() -> None:
 @pytest.mark.parametrize(("path", "name"), NAMED)
 def test_the_named_tests_are_there(path: str, name: str) -> None:
     assert re.search(rf"^def {name}\(", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_example_of_a_jwt_makes_one_that_is_taken() -> None:
+    (script,) = re.findall(r"```sh\n(.*?)```", DOCUMENT, re.DOTALL)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", "-euc", f'{script}\necho "$KVCAST_JWT_SECRET"'], capture_output=True, text=True, check=True, timeout=30,
+        env={**os.environ, "PATH": path},
+    )
+    text, secret = done.stdout.split()
+    settings = Settings.from_environment({"KVCAST_JWT_SECRET": secret})
+    token = Keyring(settings.accepted_tokens(), settings.verifier()).find(text)
+    assert token.name == "jwt:feed-1"
+    assert token.allows("write", "crypto.btc")
+    assert not token.allows("write", "gold")
 
 
 def test_tokens_are_compared_by_their_digests_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
