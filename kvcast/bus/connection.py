@@ -44,12 +44,13 @@ class Breaker:
         except redis.RedisError as error:
             self._failing = True
             self._closed_again_at = self._clock() + self._open_seconds
-            raise BusUnavailable(_no_answer(error)) from error
+            raise BusUnavailable(no_answer(error)) from error
         self._failing = False
         self._closed_again_at = 0.0
 
 
-def _no_answer(error: redis.RedisError) -> str:
+def no_answer(error: BaseException) -> str:
+    """Why Redis did not answer, in a sentence."""
     refused = refused_certificate(error, "REDIS_URL", "ssl_ca_certs")
     return f"Redis is not trusted: {refused}" if refused else f"Redis did not answer ({type(error).__name__}: {error})."
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import redis
 
-from kvcast.bus.connection import open_redis
+from kvcast.bus.connection import no_answer, open_redis
 from kvcast.loops import start_loop
 from kvcast.retries import full_jitter_seconds
 
@@ -74,7 +74,7 @@ class Subscription:
             except (redis.RedisError, OSError) as error:
                 attempt += 1
                 if attempt == 1:
-                    _log.warning("The subscription to Redis broke (%s); subscribing again.", error)
+                    _log.warning("The subscription to Redis broke; subscribing again. %s", no_answer(error))
             finally:
                 if self.up:
                     self.up = False

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from kvcast.certificates import refused_certificate
 from kvcast.cli.connection import data_folder, local_run
 from kvcast.cli.doctor import Finding
 from kvcast.errors import KvcastError
@@ -89,5 +90,8 @@ def _redis(url: str) -> Finding:
             connection.ping()
             took = (time.monotonic() - began) * 1000
     except (redis.RedisError, ValueError, OSError) as error:
+        refused = refused_certificate(error, "REDIS_URL", "ssl_ca_certs")
+        if refused:
+            return Finding("fail", "redis", f"Redis is not trusted: {refused}")
         return Finding("fail", "redis", f"Redis cannot be reached ({error}); check REDIS_URL and that it runs.")
     return Finding("ok", "redis", f"Redis answered in {took:.0f} ms.")

@@ -15,6 +15,7 @@ from kvcast.errors import BusUnavailable, SettingsError, StorageUnavailable
 from kvcast.storage.pool import connect
 from tests.calls import Caller
 from tests.conftest import Server
+from tests.polling import eventually
 from tests.security.authority import Authority, Doorman
 
 
@@ -114,6 +115,16 @@ def test_a_postgresql_without_tls_is_not_spoken_to_in_the_clear(site: Site, data
     url = f"postgresql://kvcast:secret@localhost:{database_in_the_clear}/kvcast?sslmode=verify-full"
     with pytest.raises(StorageUnavailable, match="SSL"):
         connect(f"{url}&sslrootcert={quote(str(site.ours.pem))}")
+
+
+def test_a_function_logs_what_mends_it(site: Site, serve: Callable[..., Server]) -> None:
+    certificate = site.ours.issue("elsewhere.example")
+    with site.postgres(certificate) as database:
+        server = serve("read", awaited="/healthz/live", DATABASE_URL=site.database_url(database))
+        eventually(lambda: "name the server in DATABASE_URL as its certificate does." in server.log(), within=10)
+    with site.redis(certificate) as cache:
+        server = serve("read", REDIS_URL=site.redis_url(cache))
+        eventually(lambda: "name the server in REDIS_URL as its certificate does." in server.log(), within=10)
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
