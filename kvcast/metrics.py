@@ -27,6 +27,7 @@ SWEEP_REPAIRS = Counter("kvcast_sweep_repairs", "Changes that only the sweep fou
 SWEEP_FAILURES = Counter("kvcast_sweep_failures", "Sweeps that PostgreSQL did not answer")
 RESYNCS = Counter("kvcast_resyncs", "Re-reads of watched keys after the bus broke")
 GAPS = Counter("kvcast_gaps", "Missing ticks that were noticed in mode every", ["outcome"])
+GREENLETS = Gauge("kvcast_greenlets", "Greenlets begun since the worker serves, alive", multiprocess_mode="livesum")
 POOL_DISCARDED = Counter("kvcast_pool_discarded", "Database connections thrown away after a break")
 
 

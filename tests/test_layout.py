@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/__init__.py"))
-ELSEWHERE = {"browser", "chart", "checker", "cluster", "contracts", "faults", "web", "wire"}
+ELSEWHERE = {"browser", "chart", "checker", "cluster", "contracts", "faults", "fuzz", "overload", "soak", "web", "wire"}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
