@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
-from threading import Event
+from threading import Event, Lock
 from typing import Protocol
 
 from kvcast.errors import Conflict, InternalError, InvalidValue, KvcastError, OutcomeUnknown, Overloaded
@@ -25,7 +25,8 @@ from kvcast.storage.writes import Statements, commit_all
 from functions.write.publisher import Publisher
 
 GROUP_MOST_WRITES = 2000
-WAIT_SECONDS = 10.0
+QUEUE_SECONDS = 2.0  # for the turn: what still waits then is withdrawn, as committing it would be work for nobody
+WAIT_SECONDS = 10.0  # in all
 _log = logging.getLogger(__name__)
 
 Result = Change | KvcastError
@@ -44,14 +45,23 @@ class Unit:
         self.writes = writes
         self.received_at = time.perf_counter()
         self.results: list[Result] = []
+        self._claim = Lock()  # of whoever commits it, or of whoever waits no longer for that to begin
         self._done = Event()
+
+    def begin(self) -> bool:
+        """Whether it may be committed: nobody has withdrawn it."""
+        return self._claim.acquire(blocking=False)
 
     def finish(self, results: list[Result]) -> None:
         self.results = results
         self._done.set()
 
     def wait(self) -> list[Result]:
-        if not self._done.wait(WAIT_SECONDS):
+        if self._done.wait(QUEUE_SECONDS):
+            return self.results
+        if self._claim.acquire(blocking=False):
+            raise Overloaded("The store commits too slowly for all that is written; nothing was applied, try again.")
+        if not self._done.wait(WAIT_SECONDS - QUEUE_SECONDS):
             raise OutcomeUnknown("The commit is late: its outcome is not known; repeat with the same Idempotency-Key.")
         return self.results
 
@@ -75,7 +85,7 @@ class Committer:
     def submit(self, writes: Sequence[Write]) -> list[Result]:
         """Commit `writes`; return one result for each when they are committed and published.
 
-        Raises Overloaded when too many wait, OutcomeUnknown when the commit is late.
+        Raises Overloaded when too many wait or the turn does not come, OutcomeUnknown when the commit is late.
         """
         if not writes:
             return []
@@ -98,14 +108,19 @@ class Committer:
                 self._waiting -= sum(len(unit.writes) for unit in units)
 
     def _gather(self) -> list[Unit]:
-        units = [self._queue.get()]
-        size = len(units[0].writes)
+        """What waits and is still wanted, one unit at least."""
+        units: list[Unit] = []
+        size = 0
         while size < GROUP_MOST_WRITES:
             try:
-                units.append(self._queue.get_nowait())
+                unit = self._queue.get(block=not units)
             except Empty:
                 break
-            size += len(units[-1].writes)
+            if unit.begin():
+                units.append(unit)
+                size += len(unit.writes)
+            else:
+                self._waiting -= len(unit.writes)
         return units
 
     def _commit_units(self, units: list[Unit]) -> None:

@@ -74,7 +74,8 @@ class Views:
         decoded = [self._decode(part, token) for part in parts]
         accepted = [write for write in decoded if isinstance(write, Write)]
         if not _is_alone(environ):
-            return _raw(_batch_answer(decoded, self._committer.submit(accepted)))
+            results = self._committer.submit(accepted)
+            return _raw(_batch_answer(decoded, results), _retry_after(results))
         refused = self._committer.refused(accepted)
         allowed = [write for index, write in enumerate(accepted) if index not in refused]
 
@@ -180,6 +181,14 @@ def _one_answer(changes: list[Change]) -> bytes:
     return b'{"success":true,"key":"%s","rev":%d,"updatedAt":"%s"}' % (
         change.key.encode(), change.rev, change.updated_at.encode(),
     )
+
+
+def _retry_after(results: Sequence[Result]) -> list[tuple[str, str]]:
+    """A header for a batch of which nothing could be written now, as with PostgreSQL down."""
+    waits = [result.retry_after_seconds for result in results if isinstance(result, KvcastError)]
+    if not waits or len(waits) < len(results) or None in waits:
+        return []
+    return [("Retry-After", str(max(wait for wait in waits if wait is not None)))]
 
 
 def _raw(body: bytes, headers: list[tuple[str, str]] | None = None) -> Answer:

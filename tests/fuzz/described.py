@@ -18,7 +18,7 @@ PATHS = {
 # Not negative_data_rejection: a bad element of a batch is a 200 with an error in its place.
 # Not positive_data_acceptance: If-Match without such a rev is a 412.
 CHECKS = (
-    "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
+    "no_fault_of_ours", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
     "response_schema_conformance", "missing_required_header", "unsupported_method", "allow_header_conformance",
     "ignored_auth",
 )  # fmt: skip
