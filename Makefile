@@ -29,7 +29,7 @@ test-cluster: $(DEV_STAMP) $(HELM_STAMP) ## the tests on a real Kubernetes; sett
 	$(BIN)/python -m pytest tests/cluster $(PYTEST_ARGS)
 
 test-overload: $(DEV_STAMP) ## ten times the writes it can commit, thousands of viewers that never read, a herd that comes back
-	$(BIN)/python -m pytest tests/overload --full $(PYTEST_ARGS)
+	KVCAST_OVERLOAD=full $(BIN)/python -m pytest tests/overload -s $(PYTEST_ARGS)
 
 fuzz: $(FUZZ_STAMP) ## hostile input of every kind against the functions; settings: CASES=10000 SECONDS=600
 	$(BIN)/python -m tests.fuzz --cases $(or $(CASES),10000) --seconds $(or $(SECONDS),600)

@@ -1,8 +1,8 @@
 """Hostile input of every kind until `--cases` were sent or `--seconds` are over; 1 when anything was found.
 
 First schemathesis over openapi.json against the three functions, with a token and without, then the strategies of
-tests/fuzz with many examples, each with the poison test behind it. Keep what it finds: as a line of tests/fuzz/seeds.json
-or as an @example.
+tests/fuzz with many examples, each with the poison test behind it. Keep what it finds: as a line of
+tests/fuzz/seeds.json or as an @example.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.worlds import TOKEN, World
 from tests.fuzz import described
 from tests.poison import assert_reads_their_own
+
+from benchmarks.worlds import TOKEN, World
 
 API_PART = 0.6  # of the time
 EXAMPLES = 40  # of each operation in one run of schemathesis

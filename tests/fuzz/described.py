@@ -1,4 +1,4 @@
-"""schemathesis against openapi.json: every call of a function, valid and not, and each answer held to its description."""
+"""schemathesis on openapi.json: every call of a function, valid and not, and each answer held to its description."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ def run(function: str, url: str, token: str | None, *, seed: int, examples: int,
         str(Path(sys.executable).parent / "st"), "run", str(ROOT / "functions/read/openapi.json"), "--url", url,
         "--include-path-regex", PATHS[function], "--max-examples", str(examples), "--seed", str(seed),
         "--checks", ",".join(check for check in CHECKS if token or check != "ignored_auth"), *headers,
-        "--phases", "examples,coverage,fuzzing", "--continue-on-failure", "--warnings", "off", "--request-timeout", "10",
+        "--phases", "examples,coverage,fuzzing", "--continue-on-failure", "--warnings", "off",
+        "--request-timeout", "10",
         "--report", "json", "--report-json-path", str(report),
     ]  # fmt: skip
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Bodies of /add and /batch, made of what JSON is and of what it is not: refused as the client's fault, or kept exactly."""
+"""Bodies of /add and /batch, made of what is JSON and what is not: refused as the client's fault, or kept exactly."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ FORM = "application/x-www-form-urlencoded"
 KEY = f"fuzz.{uuid.uuid4().hex[:8]}"
 ATOMS = st.one_of(
     st.sampled_from([
-        b"NaN", b"-Infinity", b"1e400", b"-1e-400", b"-0", b"1E+5", b"1.0", b"123456789012345678901234567890", b"01", b"1.", b".5",
-        b"9007199254740993", b"1" * 400, b"0." + b"3" * 400, b'"\\ud800"', b'"\\udc00\\ud800"', b'"\\ud83d\\ude00"', b'"\\u0000"',
-        b'"\\u000"', b'"\xff"', b'"\xed\xa0\x80"', b'"\xef\xbb\xbf"', b'"\xef\xbf\xbd"', b"true", b"null", b"nul", b"'a'", b'"a', b"",
-        b'"\\/\\b\\f"', b'"\x7f"', b'"\x00"', b'"\t"', b"/*c*/1", b"[1,]", b"[,1]", b"{}", b"[]", b'{"a":1,"a":2}', b'{"":{"":[]}}',
+        b"NaN", b"-Infinity", b"1e400", b"-1e-400", b"-0", b"1E+5", b"1.0", b"123456789012345678901234567890", b"01",
+        b"1.", b".5",
+        b"9007199254740993", b"1" * 400, b"0." + b"3" * 400, b'"\\ud800"', b'"\\udc00\\ud800"', b'"\\ud83d\\ude00"',
+        b'"\\u0000"',
+        b'"\\u000"', b'"\xff"', b'"\xed\xa0\x80"', b'"\xef\xbb\xbf"', b'"\xef\xbf\xbd"', b"true", b"null", b"nul",
+        b"'a'", b'"a', b"",
+        b'"\\/\\b\\f"', b'"\x7f"', b'"\x00"', b'"\t"', b"/*c*/1", b"[1,]", b"[,1]", b"{}", b"[]", b'{"a":1,"a":2}',
+        b'{"":{"":[]}}',
     ]),
     st.integers(0, 70).map(lambda depth: b"[" * depth + b"1" + b"]" * depth),
     st.integers(0, 70).map(lambda depth: b'{"a":' * depth + b"1" + b"}" * depth),
@@ -30,8 +34,12 @@ ATOMS = st.one_of(
     st.binary(max_size=6),
 )  # fmt: skip
 SPACE = st.sampled_from([b"", b"", b"", b" ", b"\t", b"\n", b"\r\n", b"\x0b", b"\xc2\xa0", b"\xef\xbb\xbf"])
-NAMES = st.sampled_from([b'"key"', b'"value"', b'"category"', b'"ttl"', b'"tll"', b'"Key"', b'"k\\u0065y"', b'""', b"key"])
-KEYS = st.sampled_from([json.dumps(KEY).encode()] * 6 + [b'"a/b"', b'""', b'"\\ud800"', b"7", b"null", b'"' + b"k" * 129 + b'"'])
+NAMES = st.sampled_from([
+    b'"key"', b'"value"', b'"category"', b'"ttl"', b'"tll"', b'"Key"', b'"k\\u0065y"', b'""', b"key",
+])  # fmt: skip
+KEYS = st.sampled_from([
+    *[json.dumps(KEY).encode()] * 6, b'"a/b"', b'""', b'"\\ud800"', b"7", b"null", b'"%s"' % (b"k" * 129),
+])  # fmt: skip
 OBJECTS = st.one_of(
     st.builds(lambda key, space, value: b'{"key":%s,%s"value":%s%s}' % (key, space, value, space), KEYS, SPACE, ATOMS),
     st.builds(lambda pairs: b"{" + b",".join(b"%s:%s" % pair for pair in pairs) + b"}",
@@ -39,10 +47,18 @@ OBJECTS = st.one_of(
     ATOMS,
 )  # fmt: skip
 TYPES = st.sampled_from([
-    "application/json", "application/json", "application/json; charset=UTF-8", "application/json; charset=latin-1", NDJSON, FORM,
+    "application/json", "application/json", "application/json; charset=UTF-8", "application/json; charset=latin-1",
+    NDJSON, FORM,
     "multipart/form-data; boundary=a", "text/plain", "", "application/json, text/plain",
 ])  # fmt: skip
-FORMS = st.sampled_from([b"key=a&value=1", b"key=a&key=b", b"value=%ff", b"--a\r\nContent-Disposition: form-data; name=key\r\n\r\na\r\n--a--"])
+FORMS = st.sampled_from([
+    b"key=a&value=1", b"key=a&key=b", b"value=%ff",
+    b"--a\r\nContent-Disposition: form-data; name=key\r\n\r\na\r\n--a--",
+])  # fmt: skip
+
+
+BETWEEN = st.sampled_from([b"\n", b"\r\n", b",", b"\n\n"])
+AROUND = st.sampled_from([b"[]", b"", b"[", b"{}"])
 
 
 def spaced(before: bytes, body: bytes, after: bytes) -> bytes:
@@ -69,7 +85,7 @@ def test_a_write_is_kept_exactly_or_refused_as_the_clients_fault(target: Server,
 
 
 @examples(100)
-@given(st.lists(OBJECTS, max_size=6), st.sampled_from([b"\n", b"\r\n", b",", b"\n\n"]), st.sampled_from([b"[]", b"", b"[", b"{}"]), TYPES)
+@given(st.lists(OBJECTS, max_size=6), BETWEEN, AROUND, TYPES)
 def test_a_batch_has_one_result_for_each_element_or_is_refused_whole(
     target: Server, parts: list[bytes], between: bytes, around: bytes, kind: str
 ) -> None:

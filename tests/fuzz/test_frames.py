@@ -1,7 +1,8 @@
-"""Frames of a client (RFC 6455), right and wrong, in any order and cut anywhere: what comes back is what the RFC says."""
+"""Frames of a client (RFC 6455), right and wrong, in any order, cut anywhere: what comes back is what the RFC says."""
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import NamedTuple
 
@@ -31,7 +32,7 @@ class Sent(NamedTuple):
 
 
 class Expected:
-    """What the RFC and our limits say to frames one after the other. code: of the close, 0 where it names none, None while open."""
+    """What the RFC and our limits say to frames in turn. code: of the close, 0 for none in it; None while open."""
 
     def __init__(self) -> None:
         self.pongs: list[bytes] = []
@@ -42,9 +43,9 @@ class Expected:
 
     def take(self, sent: Sent) -> None:
         control = sent.opcode in (CLOSE, PING, PONG)
-        if sent.reserved or not sent.masked or not (control or sent.opcode in (CONTINUED, TEXT, BINARY)):
-            self.code = 1002
-        elif control and (not sent.end or len(sent.payload) > 125):
+        known = control or sent.opcode in (CONTINUED, TEXT, BINARY)
+        misused = control and (not sent.end or len(sent.payload) > 125)
+        if sent.reserved or not sent.masked or not known or misused:
             self.code = 1002
         elif control:
             self._control(sent)
@@ -101,7 +102,7 @@ def _may_become_text(data: bytes) -> bool:
 
 def in_parts(payload: bytes, cuts: list[int], opcode: int = TEXT) -> list[Sent]:
     bounds = [0, *sorted(cut % (len(payload) + 1) for cut in cuts), len(payload)]
-    pieces = [payload[start:stop] for start, stop in zip(bounds, bounds[1:], strict=False)]
+    pieces = [payload[start:stop] for start, stop in itertools.pairwise(bounds)]
     return [
         Sent(CONTINUED if number else opcode, piece, end=number == len(pieces) - 1)
         for number, piece in enumerate(pieces)
@@ -111,8 +112,8 @@ def in_parts(payload: bytes, cuts: list[int], opcode: int = TEXT) -> list[Sent]:
 CUTS = st.lists(st.integers(0, 60), max_size=4)
 GOOD = st.builds(in_parts, st.just(MESSAGE), CUTS)
 CONTROL = st.one_of(
-    st.builds(Sent, st.sampled_from([PING, PONG]), st.binary(max_size=125)).map(lambda sent: [sent]),
-    st.builds(Sent, st.just(PING), st.binary(max_size=130), st.booleans()).map(lambda sent: [sent]),
+    st.builds(lambda op, data: [Sent(op, data)], st.sampled_from([PING, PONG]), st.binary(max_size=125)),
+    st.builds(lambda data, end: [Sent(PING, data, end)], st.binary(max_size=130), st.booleans()),
 )
 CLOSING = st.one_of(
     st.builds(
@@ -164,7 +165,7 @@ def test_a_client_is_answered_as_the_rfc_says(target: Server, frames: list[Sent]
         bounds = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
         beats, code = 0, None
         try:
-            for start, stop in zip(bounds, bounds[1:], strict=False):
+            for start, stop in itertools.pairwise(bounds):
                 viewer.sock.sendall(data[start:stop])
             if expected.code is None:
                 viewer.sock.sendall(frame(PING, LAST))

@@ -10,11 +10,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.worlds import TOKEN, Server, World
 from tests.checker import check, stored
 from tests.soak.flatness import LIMITS, Flatness, judged
 from tests.soak.nuisances import Nuisances
 from tests.soak.sampling import Sampler, Series
+
+from benchmarks.worlds import TOKEN, Server, World
 
 SAMPLES = 150
 ROOT = Path(__file__).parents[2]
@@ -70,8 +71,8 @@ def _load(servers: dict[str, Server], folder: Path, wanted: argparse.Namespace) 
 
 def _text(load: dict[str, Any], nuisances: Nuisances, found: dict[tuple[str, str], Flatness]) -> str:
     lines = [
-        f"{load['seconds']:.0f} s of {load['writes_per_second']} writes/s and {load['reads_per_second']} reads/s; "
-        f"viewers ended {load['viewers_ended']}",
+        (f"{load['seconds']:.0f} s of {load['writes_per_second']} writes/s and {load['reads_per_second']} reads/s; "
+        f"viewers ended {load['viewers_ended']}"),
         "On purpose: " + ", ".join(f"{what} x {times}" for what, times in sorted(nuisances.outcomes.items())),
         "",
         "| function | | after warm-up | at the end | most | gained by slope | allowed | |",

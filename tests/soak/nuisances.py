@@ -10,11 +10,14 @@ from collections import Counter
 from types import TracebackType
 from typing import Self
 
-from benchmarks.worlds import Server
 from tests.calls import Caller
 from tests.functions.push.raw import PING, TEXT, Closed, EventStream, Refused, WebSocket, frame
 
+from benchmarks.worlds import Server
+
 PAUSE_SECONDS = 0.05
+BAD_BODIES = [b'{"key":"a","value":NaN}', b"[" * 5000, b'{"key":"a"', b'{"key":"\\ud800"}', b"a=1"]
+BAD_FRAMES = [frame(TEXT, b"\xff"), frame(0x3, b""), frame(PING, b"", end=False)]
 
 
 class Nuisances:
@@ -58,7 +61,7 @@ class Nuisances:
             self.outcomes[f"{name}: {outcome}"] += 1
 
     def _bad_body(self) -> int:
-        body = self._random.choice([b'{"key":"a","value":NaN}', b"[" * 5000, b'{"key":"a"', b'{"key":"\\ud800"}', b"a=1"])
+        body = self._random.choice(BAD_BODIES)
         return self._write("POST", self._random.choice(["/add", "/batch"]), body).status
 
     def _stranger_writes(self) -> int:
@@ -80,7 +83,7 @@ class Nuisances:
 
     def _bad_frame(self) -> int:
         with WebSocket(self._push.url) as viewer:
-            viewer.sock.sendall(self._random.choice([frame(TEXT, b"\xff"), frame(0x3, b""), frame(PING, b"", end=False)]))
+            viewer.sock.sendall(self._random.choice(BAD_FRAMES))
             return viewer.closed().code
 
     def _leaves_mid_frame(self) -> str:
