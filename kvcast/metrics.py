@@ -29,6 +29,7 @@ RESYNCS = Counter("kvcast_resyncs", "Re-reads of watched keys after the bus brok
 GAPS = Counter("kvcast_gaps", "Missing ticks that were noticed in mode every", ["outcome"])
 GREENLETS = Gauge("kvcast_greenlets", "Greenlets begun since the worker serves, alive", multiprocess_mode="livesum")
 POOL_DISCARDED = Counter("kvcast_pool_discarded", "Database connections thrown away after a break")
+POOL_EXHAUSTED = Counter("kvcast_pool_exhausted", "Calls refused as every database connection was busy for too long")
 
 
 def observe(histogram: Histogram, value: float, times: int) -> None:

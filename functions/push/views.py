@@ -46,6 +46,7 @@ class Handshake:
     def __init__(self, behind: WsgiApp, app: FunctionApp) -> None:
         self._behind = behind
         self._settings = app.settings
+        self._observer = app.observer
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
@@ -54,7 +55,8 @@ class Handshake:
                 self._check(environ)
             except KvcastError as error:
                 allow = [("Allow", "GET")] if isinstance(error, MethodNotAllowed) else []
-                return error_answer(error).to_wsgi(start_response, allow)
+                self._observer.done(environ, "/ws", error.status, 0.0)
+                return error_answer(error).to_wsgi(start_response, self._observer.named(environ) + allow)
             environ["gunicorn.socket"] = ViewerSocket(environ["gunicorn.socket"], self._settings.send_timeout_seconds)
         return self._behind(environ, start_response)
 
