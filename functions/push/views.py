@@ -55,8 +55,9 @@ class Handshake:
                 self._check(environ)
             except KvcastError as error:
                 allow = [("Allow", "GET")] if isinstance(error, MethodNotAllowed) else []
+                named = self._observer.named(environ)
                 self._observer.done(environ, "/ws", error.status, 0.0)
-                return error_answer(error).to_wsgi(start_response, self._observer.named(environ) + allow)
+                return error_answer(error).to_wsgi(start_response, named + allow)
             environ["gunicorn.socket"] = ViewerSocket(environ["gunicorn.socket"], self._settings.send_timeout_seconds)
         return self._behind(environ, start_response)
 

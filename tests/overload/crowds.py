@@ -94,15 +94,14 @@ class Crowd:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
             sock.settimeout(PATIENCE_SECONDS)
             sock.connect(self._address)
-            sock.sendall(handshake(*self._address) + b"".join(self._frames))
-            answered, tail = 0, b""
+            sock.sendall(handshake(*self._address))
+            answered, text = 0, b""
+            while b"\r\n\r\n" not in text:
+                text += _more(sock)
+            sock.sendall(b"".join(self._frames))
             while answered < len(self._frames):
-                data = sock.recv(65_536)
-                if not data:
-                    raise ConnectionResetError("hung up on")
-                text = tail + data
+                text = text[-12:] + _more(sock)
                 answered += text.count(b'"op":"subbed"')
-                tail = text[-12:]
         except BaseException:
             sock.close()
             raise
@@ -121,3 +120,10 @@ class Crowd:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _more(sock: Any) -> bytes:
+    data: bytes = sock.recv(65_536)
+    if not data:
+        raise ConnectionResetError("hung up on")
+    return data

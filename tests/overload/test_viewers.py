@@ -76,6 +76,7 @@ def test_viewers_that_connect_and_leave(server: Server, full: bool) -> None:
     with Crowd(server.url, viewers, ["brief"]) as crowd:
         took = crowd.connect()
     after = eventually(lambda: _back(server, before), within=15, every=0.2)
+    assert after is not None
     print(f"\n{viewers} came within {took:.1f} s and left: " + ", ".join(
         f"{kind} {before[kind]:.0f} -> {after[kind]:.0f}" for kind in before
     ))  # fmt: skip

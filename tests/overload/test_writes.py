@@ -12,7 +12,6 @@ from statistics import quantiles
 
 import pytest
 
-from kvcast.embedded import Stores
 from tests.calls import Caller
 from tests.conftest import Server
 from tests.databases import Database
@@ -130,28 +129,3 @@ def test_ten_times_the_writes(slow: Database, serve: Serve, full: bool, queue_ma
 def _quick(call: Caller) -> bool:
     began = time.monotonic()
     return call.add("flood.after", "1").status == 200 and time.monotonic() - began < 0.5
-
-
-def test_a_batch_of_which_nothing_could_be_written_says_when_to_come_back(
-    database: Database, stores: Stores, serve: Serve
-) -> None:
-    server = serve("local", **database.environment())
-    call = Caller(server.url, server.token)
-    call.rev_of("down")
-    database.administer(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS false")
-    try:
-        database.administer(
-            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database.name}'"
-        )
-        body = json.dumps([{"key": "down", "value": 1}, {"key": "a/b", "value": 1}])
-        reply = eventually(lambda: _failed(call, body), within=10)
-        assert int(reply["retry-after"]) >= 1
-    finally:
-        database.administer(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS true")
-    eventually(lambda: call("POST", "/batch", body).json()["results"][0].get("rev"), within=10)
-    assert "retry-after" not in call("POST", "/batch", body).headers
-
-
-def _failed(call: Caller, body: str) -> dict[str, str]:
-    reply = call("POST", "/batch", body)
-    return reply.headers if "rev" not in reply.json()["results"][0] else {}

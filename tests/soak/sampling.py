@@ -7,19 +7,29 @@ import threading
 import time
 import urllib.request
 from collections import defaultdict
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import psutil
 
 from benchmarks.usage import MIB, processes
-from benchmarks.worlds import Server
 
 _GREENLETS = re.compile(r"^kvcast_greenlets (\S+)$", re.MULTILINE)
 Series = dict[str, dict[str, list[tuple[float, float]]]]
 
 
-def sample(server: Server) -> dict[str, float]:
+class Sampled(Protocol):
+    """A running function."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def pid(self) -> int: ...
+
+
+def sample(server: Sampled) -> dict[str, float]:
     """By the names of tests.soak.flatness.LIMITS."""
     members = processes(server.pid)
     with urllib.request.urlopen(f"{server.url}/metrics", timeout=10) as answer:
@@ -36,7 +46,7 @@ def sample(server: Server) -> dict[str, float]:
 class Sampler:
     """Samples `servers` (by name) in a thread of its own inside `with`; series: name -> kind -> (seconds, value)."""
 
-    def __init__(self, servers: dict[str, Server], every_seconds: float) -> None:
+    def __init__(self, servers: Mapping[str, Sampled], every_seconds: float) -> None:
         self.series: Series = defaultdict(lambda: defaultdict(list))
         self.failed: list[str] = []
         self._servers = servers
