@@ -20,7 +20,7 @@ from tests.soak.sampling import sample
 Serve = Callable[..., Server]
 LIMITS = {
     "KVCAST_SOCKETS_PER_ADDRESS": "20000", "KVCAST_LOG_LEVEL": "warning", "KVCAST_WRITE_LIMIT": "1000000 per second",
-    "KVCAST_BATCH_LIMIT": "1000000 per second",
+    "KVCAST_BATCH_LIMIT": "1000000 per second", "KVCAST_SEND_TIMEOUT_SECONDS": "2",
 }  # fmt: skip
 
 
@@ -47,7 +47,7 @@ def test_viewers_that_never_read(server: Server, full: bool) -> None:
         crowd.connect()
         connected = sample(server)
         delays, most = [], 0.0
-        for turn in range(40 if full else 15):
+        for turn in range(40 if full else 8):
             write(server, keys, f"{turn} " + "x" * 30_000)
             began = time.monotonic()
             write(server, ["seen"], str(turn))

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from statistics import quantiles
 
@@ -33,10 +33,11 @@ CREATE TRIGGER slow_update AFTER UPDATE ON kvcast.kv REFERENCING NEW TABLE AS ch
 
 
 @pytest.fixture
-def slow(database: Database) -> Database:
+def slow(database: Database) -> Iterator[Database]:
     """Commits COMMITTED_PER_SECOND rows, however fast the machine is."""
     database.as_owner(*(part for part in SLOW.format(rate=COMMITTED_PER_SECOND).split(";\n") if part.strip()))
-    return database
+    yield database
+    database.as_owner("DROP FUNCTION kvcast.slow CASCADE")
 
 
 class Flood:
