@@ -9,6 +9,7 @@ from flask import Flask, Response, g, request
 from flask_limiter.errors import RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import PathConverter
 
 from kvcast.config import Settings
 from kvcast.errors import KvcastError
@@ -23,11 +24,18 @@ from kvcast.web.limiting import Limit, from_exceeded, install_limiter
 from kvcast.web.observing import Observer
 
 
+class AnyPath(PathConverter):
+    """The original takes no line break, so that `/viewer/a%0Ab` was an unknown address and not a bad key."""
+
+    regex = r"[^/][\s\S]*?"
+
+
 class FunctionApp(Flask):
     """A function. `shared_limits` counts its calls over all workers, through Redis."""
 
     def __init__(self, name: str, settings: Settings, *, shared_limits: bool) -> None:
         super().__init__(f"kvcast.{name}", static_folder=None)
+        self.url_map.converters["path"] = AnyPath
         set_up(
             name, settings.log_level, settings.log_format, settings.server_name, requests=bool(settings.access_log)
         )
