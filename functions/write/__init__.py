@@ -11,6 +11,7 @@ from kvcast.web.opening import Opened, serve_when_open
 
 from functions.write.committer import Committer
 from functions.write.housekeeping import Housekeeping
+from functions.write.lane import Lane
 from functions.write.publisher import Publisher
 from functions.write.views import Views
 
@@ -32,5 +33,8 @@ def _serve(app: FunctionApp, opened: Opened) -> None:
     own_pool = Pool(settings.database_url, 2, discard=settings.cured("discard"))
     committer = Committer(own_pool, statements, publisher, queue_max=settings.queue_max_items, room=housekeeping)
     Views(app, pool, statements, committer, publisher).install()
-    for part in (report, publisher, committer, housekeeping):
+    lane = Lane(app, committer)
+    if not (app.observer.traces or settings.allowed_origins):  # what is logged or said of a request then, it leaves out
+        app.take = lane.take
+    for part in (report, publisher, committer, housekeeping, lane):
         part.start()

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from kvcast.messages import encode
-from kvcast.metrics import REQUEST_SECONDS, REQUESTS
+from kvcast.metrics import REQUEST_SECONDS, REQUESTS, observe_all
 from kvcast.web.answers import Environ
 
 _access_log = logging.getLogger("kvcast.access")
@@ -18,21 +18,31 @@ class Observer:
 
     def __init__(self, function: str, *, access_log: bool) -> None:
         self._function = function
-        self._access_log = access_log
+        self.traces = access_log
         self._counters: dict[tuple[str, int], tuple[Any, Any]] = {}
 
     def done(self, environ: Environ, route: str, status: int, seconds: float) -> None:
         """route: the rule, never the address itself, of which there are endlessly many."""
-        children = self._counters.get((route, status))
-        if children is None:
-            children = self._counters[route, status] = (
+        requests, request_seconds = self._counters_of(route, status)
+        requests.inc()
+        request_seconds.observe(seconds)
+        if self.traces:
+            _access_log.info("%s", self._line(environ, status, seconds))
+
+    def done_many(self, route: str, status: int, seconds: list[float]) -> None:
+        """The same for several at once, where `traces` is off."""
+        requests, request_seconds = self._counters_of(route, status)
+        requests.inc(len(seconds))
+        observe_all(request_seconds, seconds)
+
+    def _counters_of(self, route: str, status: int) -> tuple[Any, Any]:
+        counters = self._counters.get((route, status))
+        if counters is None:
+            counters = self._counters[route, status] = (
                 REQUESTS.labels(self._function, route, str(status)),
                 REQUEST_SECONDS.labels(self._function, route),
             )
-        children[0].inc()
-        children[1].observe(seconds)
-        if self._access_log:
-            _access_log.info("%s", self._line(environ, status, seconds))
+        return counters
 
     def _line(self, environ: Environ, status: int, seconds: float) -> str:
         # JSON escapes control characters, so no request can forge a line
