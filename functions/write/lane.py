@@ -66,7 +66,7 @@ class Lane:
         self._seconds: list[float] = []  # of the answers that are not counted yet
 
     def start(self) -> None:
-        start_loop("late-answers", self._answer_late_ones)
+        start_loop("late-answers", self._watch)
 
     def take(self, plain: Plain, connection: PlainConnection) -> _Pending | None:
         """Take the request on, or return None where the view has to answer it."""
@@ -131,12 +131,16 @@ class Lane:
         seconds, self._seconds = self._seconds, []
         self._observer.done_many(ROUTE, 200, seconds)
 
-    def _answer_late_ones(self) -> None:
+    def _watch(self) -> None:
         while True:
             time.sleep(_LOOK_SECONDS)
-            late = time.perf_counter() - WAIT_SECONDS
-            for pending in [one for one in self._waiting if one.received_at < late]:
-                pending.finish([OutcomeUnknown(LATE)])
+            self.answer_late_ones()
+
+    def answer_late_ones(self) -> None:
+        """A timer for each request would cost more than its answer, so all of them are looked at."""
+        late = time.perf_counter() - WAIT_SECONDS
+        for pending in [one for one in self._waiting if one.received_at < late]:
+            pending.finish([OutcomeUnknown(LATE)])
 
 
 class _Pending(Unit):
