@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
+from collections import Counter as Counts
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -39,6 +41,14 @@ def observe(histogram: Histogram, value: float, times: int) -> None:
         if value <= bound:
             bucket.inc(times)
             return
+
+
+def observe_all(histogram: Histogram, values: list[float]) -> None:
+    """Each of `values`, for the price of one and a search for each."""
+    histogram._sum.inc(sum(values))
+    bounds = histogram._upper_bounds
+    for index, times in Counts(bisect_left(bounds, value) for value in values).items():
+        histogram._buckets[index].inc(times)
 
 
 def exposition() -> bytes:

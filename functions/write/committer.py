@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from threading import Event, Lock
@@ -28,6 +29,8 @@ from functions.write.publisher import Publisher
 GROUP_MOST_WRITES = 2000
 QUEUE_SECONDS = 2.0  # for the turn: what still waits then is withdrawn, as committing it would be work for nobody
 WAIT_SECONDS = 10.0  # in all
+SLOW = "The store commits too slowly for all that is written; nothing was applied, try again."
+LATE = "The commit is late: its outcome is not known; repeat with the same Idempotency-Key."
 _log = logging.getLogger(__name__)
 
 Result = Change | KvcastError
@@ -39,32 +42,50 @@ class Room(Protocol):
     def full(self) -> bool: ...
 
 
-class Unit:
+class Unit(ABC):
     """The writes of one request, committed together, in order."""
+
+    __slots__ = ("received_at", "writes")
 
     def __init__(self, writes: Sequence[Write]) -> None:
         self.writes = writes
         self.received_at = time.perf_counter()
-        self.results: list[Result] = []
+
+    @abstractmethod
+    def begin(self) -> bool:
+        """Whether it may be committed: nobody has withdrawn it, and from now on nobody can."""
+
+    @abstractmethod
+    def finish(self, results: list[Result]) -> None:
+        """Hand over one result for each write. It must not wait."""
+
+
+class _Awaited(Unit):
+    """A unit whose greenlet waits for it."""
+
+    __slots__ = ("_claim", "_done", "_results")
+
+    def __init__(self, writes: Sequence[Write]) -> None:
+        super().__init__(writes)
+        self._results: list[Result] = []
         self._claim = Lock()  # of whoever commits it, or of whoever waits no longer for that to begin
         self._done = Event()
 
     def begin(self) -> bool:
-        """Whether it may be committed: nobody has withdrawn it."""
         return self._claim.acquire(blocking=False)
 
     def finish(self, results: list[Result]) -> None:
-        self.results = results
+        self._results = results
         self._done.set()
 
     def wait(self) -> list[Result]:
         if self._done.wait(QUEUE_SECONDS):
-            return self.results
+            return self._results
         if self._claim.acquire(blocking=False):
-            raise Overloaded("The store commits too slowly for all that is written; nothing was applied, try again.")
+            raise Overloaded(SLOW)
         if not self._done.wait(WAIT_SECONDS - QUEUE_SECONDS):
-            raise OutcomeUnknown("The commit is late: its outcome is not known; repeat with the same Idempotency-Key.")
-        return self.results
+            raise OutcomeUnknown(LATE)
+        return self._results
 
 
 class Committer:
@@ -90,12 +111,16 @@ class Committer:
         """
         if not writes:
             return []
-        if self._waiting + len(writes) > self._queue_max:
-            raise Overloaded("More writes wait than can be committed soon; nothing was applied, try again.")
-        self._waiting += len(writes)
-        unit = Unit(writes)
-        self._queue.put(unit)
+        unit = _Awaited(writes)
+        self.queue(unit)
         return unit.wait()
+
+    def queue(self, unit: Unit) -> None:
+        """Have `unit` committed and finished. Raises Overloaded when too many wait."""
+        if self._waiting + len(unit.writes) > self._queue_max:
+            raise Overloaded("More writes wait than can be committed soon; nothing was applied, try again.")
+        self._waiting += len(unit.writes)
+        self._queue.put(unit)
 
     def _run_for_ever(self) -> None:
         while True:

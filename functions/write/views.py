@@ -63,11 +63,11 @@ class Views:
             change = _change(self._committer.submit([write])[0])
             if self._observer.traces:
                 self._observer.say(environ, rev=change.rev)
-            return _raw(_one_answer([change]))
+            return _raw(one_answer([change]))
         for error in self._committer.refused([write]).values():
             raise error
         action, operation = self._conditional_write(environ, write)
-        return self._alone(environ, token, body, operation, _one_answer, action)
+        return self._alone(environ, token, body, operation, one_answer, action)
 
     def batch(self, environ: Environ) -> Answer:
         token = self._known(environ)
@@ -110,7 +110,7 @@ class Views:
         def operation(session: Session) -> list[Change]:
             return [writes.delete(session, self._statements, key, revs)]
 
-        return self._alone(environ, token, key.encode(), operation, _one_answer, "delete")
+        return self._alone(environ, token, key.encode(), operation, one_answer, "delete")
 
     def _known(self, environ: Environ) -> Token:
         """The token, whatever its scopes: which keys it may write is asked for each key."""
@@ -197,7 +197,7 @@ def _change(result: Result) -> Change:
     return result
 
 
-def _one_answer(changes: list[Change]) -> bytes:
+def one_answer(changes: list[Change]) -> bytes:
     (change,) = changes
     return b'{"success":true,"key":"%s","rev":%d,"updatedAt":"%s"}' % (
         change.key.encode(), change.rev, change.updated_at.encode(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from flask import Flask, Response, g, request
@@ -43,6 +44,7 @@ class FunctionApp(Flask):
         self.settings = settings
         self.keyring = Keyring(settings.accepted_tokens())
         self.health = Health()
+        self.take: Callable[[Any, Any], Any] | None = None  # see functions/plain_connection.py
         self.observer = Observer(name)
         self.rate_limiter = install_limiter(self, redis_url=settings.redis_url if shared_limits else "")
         self.url_map.merge_slashes = False  # `//` in an address is an error of the client, not a redirect
