@@ -8,11 +8,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from kvcast.errors import SettingsError
 from kvcast.tokens import Token, admin_token, parse_tokens
+
+if TYPE_CHECKING:
+    from kvcast.jwts import Verifier
 
 CURES = frozenset({"publish", "guard", "sweep", "resync", "row_lock_rev", "discard", "drain", "l1_guard", "gap"})
 
@@ -120,6 +123,19 @@ class Settings:
     tokens: tuple[Token, ...] = _setting(
         "KVCAST_TOKENS", (), parse_tokens, "further tokens, as `kvcast token` prints them", secret=True
     )
+    read_auth: Literal["open", "token"] = _setting(
+        "KVCAST_READ_AUTH", "open", _choice("open", "token"), "open: anybody reads; token: who has the scope read"
+    )
+    jwt_secret: str = _setting(
+        "KVCAST_JWT_SECRET", "", _text, "also accept JWTs that are signed with this (HS256), at least 32 bytes",
+        secret=True,
+    )
+    jwt_jwks: str = _setting(
+        "KVCAST_JWT_JWKS", "", _text, "also accept JWTs that are signed by a key of this JWK Set (RS256, ES256)",
+        secret=True,
+    )
+    jwt_audience: str = _setting("KVCAST_JWT_AUDIENCE", "kvcast", _text, "the aud that a JWT must name")
+    jwt_issuer: str = _setting("KVCAST_JWT_ISSUER", "", _text, "the iss that a JWT must have; empty: any")
     trusted_hops: int = _setting("KVCAST_TRUSTED_HOPS", 0, _integer(0, 10), "proxies in front, exactly")
     allowed_origins: frozenset[str] = _setting(
         "KVCAST_ALLOWED_ORIGINS", frozenset(), _origins, "further origins whose pages may call and open sockets"
@@ -210,6 +226,16 @@ class Settings:
 
     def accepted_tokens(self) -> tuple[Token, ...]:
         return ((admin_token(self.admin_token),) if self.admin_token else ()) + self.tokens
+
+    def verifier(self) -> Verifier | None:
+        """What checks JWTs, where a setting asks for it. Raises SettingsError."""
+        if not self.jwt_secret and not self.jwt_jwks:
+            return None
+        from kvcast.jwts import Verifier, public_keys, shared_secret  # these import ssl, which gevent patches first
+
+        secret = (shared_secret(self.jwt_secret),) if self.jwt_secret else ()
+        public = public_keys(self.jwt_jwks) if self.jwt_jwks else ()
+        return Verifier(secret + public, self.jwt_audience, self.jwt_issuer)
 
     def cured(self, cure: str) -> bool:
         """Whether a cure of docs/guarantees.md is on, as it always is outside tests."""

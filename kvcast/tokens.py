@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import re
 import secrets
-from typing import Literal
+import time
+from collections.abc import Iterable
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -23,16 +26,22 @@ _INCLUDES: dict[str, frozenset[str]] = {
     "write": frozenset({"read", "write"}),
     "admin": frozenset({"read", "write", "admin"}),
 }
+JWT_DOTS = 2
 _ACCEPTED_MOST = 1000  # the same token may come in headers of different spelling
 _ENTRY = re.compile(r"(?P<name>[\w.-]{1,64})\s+(?P<grants>\S+)\s+sha256:(?P<digest>[0-9a-f]{64})")
 
 
 class Token(msgspec.Struct, frozen=True):
-    """name: for people and logs; grants: (scope, prefix) pairs; digest: SHA-256 of the token."""
+    """name: for people and logs; grants: (scope, prefix) pairs; digest: SHA-256 of the token, empty of a JWT.
+
+    expires_at: Unix seconds; signed_by: the identity of the key that signed a JWT.
+    """
 
     name: str
     grants: tuple[tuple[str, str], ...]
     digest: bytes
+    expires_at: float = math.inf
+    signed_by: bytes = b""
 
     def allows(self, scope: Scope, key: str | None = None) -> bool:
         """Whether one of the grants covers `scope`, for `key` where one is named."""
@@ -93,42 +102,90 @@ def admin_token(plain: str) -> Token:
     return Token("admin", (("admin", ""),), digest_of(plain))
 
 
+class Verifies(Protocol):
+    """What checks tokens that others sign: kvcast.jwts.Verifier. identities: of the keys of now."""
+
+    identities: frozenset[bytes]
+
+    def verify(self, text: str) -> Token: ...
+
+
 class Keyring:
     """The accepted tokens. Lookups take the same time whichever token is right."""
 
-    def __init__(self, tokens: tuple[Token, ...]) -> None:
+    def __init__(self, tokens: tuple[Token, ...], verifier: Verifies | None = None) -> None:
+        self.generation = 0  # another one after each change, for who remembers what was found here
+        self.replace(tokens, verifier)
+
+    def replace(self, tokens: tuple[Token, ...], verifier: Verifies | None = None) -> None:
+        """Accept these from now on, and no others."""
+        self.generation += 1
         self._tokens = tokens
+        self._verifier = verifier
         # Accepted headers only, so a guess is never compared with anything but by its hash.
         self._accepted: dict[str, Token] = {}
 
-    def find(self, token: str) -> Token | None:
+    def find(self, token: str) -> Token:
+        """Raises Unauthorized."""
         digest = digest_of(token)
         found = None
         for candidate in self._tokens:
             if hmac.compare_digest(candidate.digest, digest):
                 found = candidate
+        if found is None and self._verifier is not None and token.count(".") == JWT_DOTS:
+            found = self._verifier.verify(token)
+        if found is None:
+            raise Unauthorized("The token is not known here; send `Authorization: Bearer TOKEN` with a valid one.")
         return found
+
+    def holds(self, token: Token) -> bool:
+        """Whether `token`, found here before, would be found again."""
+        if token.signed_by:
+            known = self._verifier is not None and token.signed_by in self._verifier.identities
+            return known and token.expires_at > time.time()
+        return token in self._tokens
 
     def identify(self, authorization: str | None) -> Token | None:
         """The token of an Authorization header; None where there is no header. Raises Unauthorized."""
         if not authorization:
             return None
-        known = self._accepted.get(authorization)
-        if known is not None:
+        accepted = self._accepted
+        known = accepted.get(authorization)
+        if known is not None and (not known.signed_by or known.expires_at > time.time()):
             return known
         scheme, _, token = authorization.partition(" ")
-        found = self.find(_sent(token.strip())) if scheme.lower() == "bearer" else None
-        if found is None:
+        if scheme.lower() != "bearer":
             raise Unauthorized("The token is not known here; send `Authorization: Bearer TOKEN` with a valid one.")
-        if len(self._accepted) < _ACCEPTED_MOST:
-            self._accepted[authorization] = found
+        found = self.find(_sent(token.strip()))
+        if len(accepted) >= _ACCEPTED_MOST:
+            accepted.clear()
+        accepted[authorization] = found
         return found
+
+
+def require_reading(
+    token: Token | None, keys: Iterable[str], prefixes: Iterable[str] = (), categories: Iterable[str] = ()
+) -> None:
+    """Raises Unauthorized or Forbidden unless `token` may read all of this. A category may hold any key."""
+    token = require_known(token, "read")
+    for key in keys:
+        require(token, "read", key)
+    for prefix in prefixes:  # all that begins with it begins with a grant's prefix then
+        require(token, "read", prefix or None)
+    for _ in categories:
+        require(token, "read")
+
+
+def require_known(token: Token | None, scope: Scope) -> Token:
+    """Raises Unauthorized."""
+    if token is None:
+        raise Unauthorized(f"This needs a token with scope {scope}; send `Authorization: Bearer TOKEN`.")
+    return token
 
 
 def require(token: Token | None, scope: Scope, key: str | None = None) -> Token:
     """Return `token` when it allows the call. Raises Unauthorized or Forbidden."""
-    if token is None:
-        raise Unauthorized(f"This needs a token with scope {scope}; send `Authorization: Bearer TOKEN`.")
+    token = require_known(token, scope)
     if not token.allows(scope, key):
         where = f" for key {key!r}" if key is not None else ""
         raise Forbidden(f"The token {token.name!r} has no scope {scope}{where}; use one that has.")

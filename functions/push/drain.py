@@ -1,4 +1,4 @@
-"""Sockets of a worker: their heartbeat, and their end when the worker is told to stop.
+"""Sockets of a worker: their heartbeat, and their end when their token ends or the worker is told to stop.
 
 gunicorn's gevent worker lets sockets run into the end of its graceful timeout, without a close frame. Here each is
 closed with 1012 at a random moment of the drain, so that the clients do not come back all at once.
@@ -21,6 +21,7 @@ from functions.push.frames import control_frame
 from functions.push.sessions import Session
 
 LET_GO_SECONDS = 2.0
+CHECK_TOKENS_SECONDS = 1.0  # so long a revoked token may still be served
 
 
 class Drain:
@@ -32,6 +33,7 @@ class Drain:
         if self._settings.cured("drain"):
             on_hand_over(self.begin)
         start_loop("heartbeat", self._beat_for_ever)
+        start_loop("revocation", self._check_tokens_for_ever)
 
     def opened(self, session: Session) -> None:
         self._sessions[session] = None
@@ -53,6 +55,12 @@ class Drain:
 
     def _close_later(self, session: Session, seconds: float, reason: str = "this server restarts") -> None:
         gevent.spawn_later(seconds, session.close, CLOSE_RESTART, reason)
+
+    def _check_tokens_for_ever(self) -> None:
+        while True:
+            gevent.sleep(CHECK_TOKENS_SECONDS)
+            for session in list(self._sessions):
+                session.check_token()
 
     def _beat_for_ever(self) -> None:
         for number in itertools.count(1):

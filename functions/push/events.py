@@ -16,8 +16,9 @@ from gevent.event import Event
 from kvcast.bus.workers import WorkerReport
 from kvcast.draining import handing_over
 from kvcast.errors import InvalidRequest, KvcastError
-from kvcast.messages import MESSAGE_MAX_REV, Subscribe
-from kvcast.metrics import CONNECTIONS
+from kvcast.messages import CLOSE_UNAUTHORIZED, MESSAGE_MAX_REV, Subscribe
+from kvcast.metrics import CLOSED, CONNECTIONS
+from kvcast.tokens import Token, require_reading
 from kvcast.web.requests import query, single
 
 from functions.push.deliveries import Deliveries
@@ -37,11 +38,14 @@ _CHECK_SECONDS = 0.5
 class EventStream:
     """One stream. Its greenlet sends for itself, so nobody else waits for a slow reader."""
 
-    def __init__(self, parts: Parts, report: WorkerReport, wanted: Subscribe, last_rev: int | None) -> None:
+    def __init__(
+        self, parts: Parts, report: WorkerReport, wanted: Subscribe, last_rev: int | None, token: Token | None
+    ) -> None:
         self._parts = parts
         self._deliveries = Deliveries(report)
         self._wanted = wanted
         self._last_rev = last_rev
+        self._token = token
         self._awake = Event()
         self.viewer = Viewer(lambda _viewer: self._awake.set(), queue_max=parts.settings.socket_queue_max)
 
@@ -52,6 +56,9 @@ class EventStream:
         beat_at = time.monotonic() + self._parts.settings.heartbeat_seconds
         leaves_at: float | None = None
         while not self.viewer.overflowed:
+            if self._token is not None and not self._parts.keyring.holds(self._token):
+                CLOSED.labels(str(CLOSE_UNAUTHORIZED)).inc()
+                return  # the client comes back, and is told why
             now = time.monotonic()
             if leaves_at is None and (handing_over() or self.viewer.gone):
                 most = LET_GO_SECONDS if self.viewer.gone else self._parts.settings.drain_seconds
@@ -74,7 +81,7 @@ class EventStream:
 
     def _subscribe(self) -> None:
         try:
-            self._parts.subscribe(self.viewer, self._wanted)
+            self._parts.subscribe(self.viewer, self._wanted, self._token)
         except KvcastError as error:
             self.viewer.send(control_frame("error", **error.body()))
 
@@ -86,15 +93,18 @@ class EventStream:
 def open_stream(parts: Parts, report: WorkerReport) -> Response:
     """GET /sse?key=...&prefix=...&category=...&mode=...&max_rate=...&since=KEY:REV&epoch=...
 
-    Raises InvalidRequest, TooManyRequests.
+    Raises InvalidRequest, TooManyRequests, Unauthorized, Forbidden.
     """
     wanted = _wanted(query(request.environ, *_NAMES, *_HOW, "since"))
     last_epoch, last_rev = _last_id(request.headers.get("Last-Event-ID"))
     if last_epoch is not None:
         wanted = _resumed(wanted, last_epoch, last_rev)
+    token = parts.keyring.identify(request.headers.get("Authorization"))
+    if parts.closed:
+        require_reading(token, (*wanted.keys, *wanted.since), wanted.prefixes, wanted.categories)
     address = request.remote_addr or ""
     parts.admit(address)
-    stream = EventStream(parts, report, wanted, last_rev if last_epoch == parts.hub.epoch else None)
+    stream = EventStream(parts, report, wanted, last_rev if last_epoch == parts.hub.epoch else None, token)
     sock = getattr(request.environ.get("gunicorn.socket"), "settimeout", None)
     if sock is not None:
         sock(parts.settings.send_timeout_seconds)

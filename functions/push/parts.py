@@ -11,7 +11,7 @@ from kvcast.config import Settings
 from kvcast.errors import Forbidden, InvalidRequest, TooManyRequests
 from kvcast.messages import Subscribe, Unsubscribe
 from kvcast.metrics import HANDED_OVER, RESUMED
-from kvcast.tokens import Keyring
+from kvcast.tokens import Keyring, Token, require_reading
 
 from functions.push.flusher import Flusher
 from functions.push.frames import Frame, control_frame
@@ -53,9 +53,16 @@ class Parts:
         if not self.open_by_address[address]:
             del self.open_by_address[address]
 
-    def subscribe(self, viewer: Viewer, wanted: Subscribe) -> None:
-        """Raises InvalidRequest with what is over a limit, or what joining raises."""
+    @property
+    def closed(self) -> bool:
+        """Whether reading needs a token."""
+        return self.settings.read_auth == "token"
+
+    def subscribe(self, viewer: Viewer, wanted: Subscribe, token: Token | None) -> None:
+        """Raises InvalidRequest with what is over a limit, Unauthorized, Forbidden, or what joining raises."""
         wanted = wanted.parsed()
+        if self.closed:
+            require_reading(token, (*wanted.keys, *wanted.since), wanted.prefixes, wanted.categories)
         names = len(wanted.keys) + len(wanted.prefixes) + len(wanted.categories)
         if not names:
             raise InvalidRequest("The subscribe names nothing; give keys, prefixes or categories.", code="bad_message")

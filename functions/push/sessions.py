@@ -11,7 +11,7 @@ import gevent
 from simple_websocket import ConnectionClosed, Server
 from wsproto.utilities import LocalProtocolError
 
-from kvcast.errors import InvalidRequest, KvcastError, TooManyRequests
+from kvcast.errors import InvalidRequest, KvcastError, TooManyRequests, Unauthorized
 from kvcast.messages import (
     CLOSE_BAD_MESSAGE,
     CLOSE_RESTART,
@@ -27,6 +27,7 @@ from kvcast.messages import (
     decode_client_frame,
 )
 from kvcast.metrics import CLOSED, CONNECTIONS
+from kvcast.tokens import Token
 
 from functions.push.frames import Frame, control_frame
 from functions.push.parts import Parts
@@ -36,6 +37,7 @@ from functions.push.viewer import Viewer
 CLIENT_FRAME_MOST_BYTES = 4096
 MESSAGES_PER_SECOND = 50
 MESSAGES_AT_ONCE = 100
+AUTH_SECONDS = 5.0  # for the first frame, where reads need a token
 _PING = b"\x89\x00"
 
 
@@ -49,6 +51,8 @@ class Session:
         self._address = address
         self._closing = False
         self._hearing = False  # meanwhile nobody reads, so a pong may wait
+        self._token: Token | None = None
+        self._named: str | None = None  # the key of /ws/<key>, until it may be subscribed to
         self._allowance = float(MESSAGES_AT_ONCE)
         self._allowance_at = time.monotonic()
         self.viewer = Viewer(parts.flusher.wake, queue_max=parts.settings.socket_queue_max)
@@ -69,8 +73,11 @@ class Session:
         self._parts.flusher.attach(self.viewer, self._socket, self._too_slow)
         try:
             self.viewer.send(self._parts.hello())
-            if key is not None:
-                self._handle(Subscribe(keys=[key]))
+            self._named = key
+            if self._parts.closed:
+                gevent.spawn_later(AUTH_SECONDS, self._expect_token)
+            else:
+                self._subscribe_named()
             self._ws.thread.run()
         except ConnectionClosed:
             pass
@@ -80,6 +87,20 @@ class Session:
             self._parts.leave(self._address)
             CONNECTIONS.labels("websocket").dec()
             closed(self)
+
+    def _subscribe_named(self) -> None:
+        key, self._named = self._named, None
+        if key is not None:
+            self._handle(Subscribe(keys=[key]))
+
+    def _expect_token(self) -> None:
+        if self._token is None:
+            self.close(CLOSE_UNAUTHORIZED, "reading needs a token here; send it first, as auth")
+
+    def check_token(self) -> None:
+        """Let the client go where its token was revoked or has expired."""
+        if self._token is not None and not self._parts.keyring.holds(self._token):
+            self.close(CLOSE_UNAUTHORIZED, "the token is no longer valid here")
 
     def close(self, code: int, reason: str) -> None:
         """Say goodbye; the greenlet that reads then ends."""
@@ -149,14 +170,18 @@ class Session:
         if isinstance(message, Ping):
             self.viewer.send(control_frame("hb", time=time.time()))
         elif isinstance(message, Auth):
-            if self._parts.keyring.find(message.token) is None:
-                self.close(CLOSE_UNAUTHORIZED, "the token is not known here")
-                raise ConnectionClosed
+            try:
+                self._token = self._parts.keyring.find(message.token)
+            except Unauthorized as error:
+                self._refuse(error, CLOSE_UNAUTHORIZED)
+            self._subscribe_named()
         else:
             try:
                 if isinstance(message, Unsubscribe):
                     self._parts.unsubscribe(self.viewer, message)
                 else:
-                    self._parts.subscribe(self.viewer, message)
+                    self._parts.subscribe(self.viewer, message, self._token)
+            except Unauthorized as error:
+                self._refuse(error, CLOSE_UNAUTHORIZED)
             except KvcastError as error:  # it asked for something that cannot be; the rest stays
                 self.viewer.send(control_frame("error", **error.body()))

@@ -40,6 +40,7 @@ class Views:
         self.lookup = lookup
         self._stats = stats
         self._openapi = _openapi()
+        self._closed = app.settings.read_auth == "token"
 
     def install(self) -> None:
         limit = self._app.limit("read", self._app.settings.read_limit)
@@ -48,7 +49,7 @@ class Views:
             ("/mget", self.mget),
             ("/keys", self.keys),
             ("/history/<path:key>", self.history),
-            ("/stats", lambda environ: json_answer(self._stats.payload(self.lookup.epoch))),
+            ("/stats", self.stats),
             ("/openapi.json", lambda environ: Answer(200, [JSON], self._openapi)),
         ):
             self._app.endpoint_route("GET", rule, endpoint, limit)
@@ -61,6 +62,8 @@ class Views:
 
     def get(self, environ: Environ) -> Answer:
         key = key_in_path(environ, "/get/")
+        if self._closed:
+            self._app.may_read(environ, (key,))
         least = min_rev(query(environ, "min_rev")) if environ.get("QUERY_STRING") else 0
         entry = self.lookup.entry(key, least)
         if "HTTP_IF_NONE_MATCH" in environ:
@@ -73,6 +76,7 @@ class Views:
         keys = list(dict.fromkeys(map(parse_key, query(environ, "key").get("key", []))))
         if not 1 <= len(keys) <= MGET_MOST_KEYS:
             raise InvalidRequest(f"Name 1 to {MGET_MOST_KEYS} keys, as /mget?key=a&key=b.")
+        self._app.may_read(environ, keys)
         found = self.lookup.entries(keys)
         absent = encode([key for key in keys if key not in found])
         data = b",".join(entry.body for entry in found.values())
@@ -83,10 +87,12 @@ class Views:
         category = single(parameters, "category")
         values = whole_number(parameters, "values", 0, 0, 1) == 1
         most = whole_number(parameters, "limit", PAGE_MOST_KEYS, 1, PAGE_MOST_KEYS)
+        prefix = parse_prefix(single(parameters, "prefix") or "")
+        self._app.may_read(environ, prefixes=(prefix,))
         found = _reading(reads.page)(
             self._pool,
             after=_decode_cursor(single(parameters, "cursor")),
-            prefix=parse_prefix(single(parameters, "prefix") or ""),
+            prefix=prefix,
             category=parse_category(category) if category is not None else None,
             most=most + 1,
             values=values,
@@ -98,8 +104,13 @@ class Views:
         )
         return Answer(200, [JSON], b'{"success":true,"data":[%s],"next":%s}' % (data, following))
 
+    def stats(self, environ: Environ) -> Answer:
+        self._app.may_read(environ)
+        return json_answer(self._stats.payload(self.lookup.epoch))
+
     def history(self, environ: Environ) -> Answer:
         key = key_in_path(environ, "/history/")
+        self._app.may_read(environ, (key,))
         parameters = query(environ, "limit", "since", "until", "bucket")
         most = whole_number(parameters, "limit", PAGE_MOST_KEYS, 1, HISTORY_MOST)
         since, until = (moment(parameters, name) for name in ("since", "until"))

@@ -11,6 +11,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from kvcast.certificates import check_authority, refused_certificate
 from kvcast.errors import BusUnavailable
 
 TIMEOUT_SECONDS = 0.25
@@ -43,15 +44,24 @@ class Breaker:
         except redis.RedisError as error:
             self._failing = True
             self._closed_again_at = self._clock() + self._open_seconds
-            raise BusUnavailable(f"Redis did not answer ({type(error).__name__}: {error}).") from error
+            raise BusUnavailable(_no_answer(error)) from error
         self._failing = False
         self._closed_again_at = 0.0
+
+
+def _no_answer(error: redis.RedisError) -> str:
+    refused = refused_certificate(error, "REDIS_URL", "ssl_ca_certs")
+    return f"Redis is not trusted: {refused}" if refused else f"Redis did not answer ({type(error).__name__}: {error})."
 
 
 def open_redis(
     url: str, *, timeout_seconds: float = TIMEOUT_SECONDS, connections: int = 32, repeats: int = 1
 ) -> redis.Redis:
-    """A client on a bounded pool; connects when first used. One repeat covers a stale connection."""
+    """A client on a bounded pool; connects when first used. One repeat covers a stale connection.
+
+    url: `rediss://` checks the server's certificate and name, with ssl_ca_certs=FILE against that authority.
+    Raises SettingsError where that file cannot be read.
+    """
     options: dict[str, Any] = {
         "socket_timeout": timeout_seconds,
         "socket_connect_timeout": timeout_seconds,
@@ -62,4 +72,8 @@ def open_redis(
     }
     if url.startswith("unix:"):
         del options["socket_connect_timeout"]
-    return redis.Redis(connection_pool=redis.BlockingConnectionPool.from_url(url, **options))
+    pool = redis.BlockingConnectionPool.from_url(url, **options)
+    authority = pool.connection_kwargs.get("ssl_ca_certs")
+    if authority:
+        check_authority(authority, "REDIS_URL", "ssl_ca_certs")
+    return redis.Redis(connection_pool=pool)

@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from pg8000.exceptions import DatabaseError
 from pg8000.native import Connection, PreparedStatement
 
+from kvcast.certificates import check_authority, refused_certificate
 from kvcast.errors import InternalError, InvalidValue, KvcastError, OutcomeUnknown, SettingsError, StorageUnavailable
 
 STATEMENT_TIMEOUT_SECONDS = 2.0
@@ -70,7 +71,10 @@ def _ssl_context(query: dict[str, str]) -> ssl.SSLContext | None:
         return None
     if mode not in ("require", "verify-full"):
         raise SettingsError(f"DATABASE_URL: sslmode={mode} is not known; use disable, require or verify-full.")
-    context = ssl.create_default_context(cafile=query.get("sslrootcert"))
+    authority = query.get("sslrootcert")
+    if authority is not None:
+        check_authority(authority, "DATABASE_URL", "sslrootcert")
+    context = ssl.create_default_context(cafile=authority)
     if mode == "require":
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -117,6 +121,9 @@ def _no_connection(error: BaseException, arguments: dict[str, Any], setting: str
     if state:
         return f"PostgreSQL takes no connection now ({_reason(error)}); try again."
     where = arguments.get("unix_sock") or f"{arguments['host']}:{arguments['port']}"
+    refused = refused_certificate(error, setting, "sslrootcert")
+    if refused:
+        return f"PostgreSQL at {where} is not trusted: {refused}"
     reason = _reason(error.__cause__ or error)
     return f"PostgreSQL at {where} cannot be reached ({reason}); see that it runs and that {setting} is right."
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from flask import Flask, Response, g, request
@@ -15,7 +15,8 @@ from werkzeug.routing import PathConverter
 from kvcast.config import Settings
 from kvcast.errors import KvcastError
 from kvcast.logs import set_up
-from kvcast.tokens import Keyring, Scope, Token, require
+from kvcast.renewal import Renewal
+from kvcast.tokens import Keyring, Scope, Token, require, require_reading
 from kvcast.web.answers import Endpoint, Environ, error_answer, from_http_exception, unforeseen
 from kvcast.web.cors import Cors
 from kvcast.web.fastpath import FastPath
@@ -42,7 +43,8 @@ class FunctionApp(Flask):
         )
         self.function_name = name
         self.settings = settings
-        self.keyring = Keyring(settings.accepted_tokens())
+        self.keyring = Keyring(settings.accepted_tokens(), settings.verifier())
+        Renewal(self.keyring).start()
         self.health = Health()
         self.take: Callable[[Any, Any], Any] | None = None  # see functions/plain_connection.py
         self.observer = Observer(name)
@@ -88,6 +90,14 @@ class FunctionApp(Flask):
     def authorized(self, environ: Environ, scope: Scope, key: str | None = None) -> Token:
         """The caller's token. Raises Unauthorized or Forbidden."""
         return require(self.keyring.identify(environ.get("HTTP_AUTHORIZATION")), scope, key)
+
+    def may_read(
+        self, environ: Environ, keys: Iterable[str] = (), prefixes: Iterable[str] = (), categories: Iterable[str] = ()
+    ) -> None:
+        """Raises Unauthorized or Forbidden where reads need a token, and the caller's does not cover all of this."""
+        if self.settings.read_auth == "token":
+            token = self.keyring.identify(environ.get("HTTP_AUTHORIZATION"))
+            require_reading(token, keys, prefixes, categories)
 
     def _install_errors(self) -> None:
         @self.errorhandler(KvcastError)

@@ -101,10 +101,12 @@ def test_a_wrong_value_is_refused_with_its_mend(values: dict[str, Any], sentence
     assert sentence in refusal(laid_over(SECRETS, values))
 
 
-@pytest.mark.parametrize("given", [{"redis": {"password": "x"}}, {"auth": {"tokens": "a"}}, EXTERNAL])
+@pytest.mark.parametrize(
+    "given", [{"redis": {"password": "x"}}, {"auth": {"tokens": "a"}}, {"auth": {"jwks": "{}"}}, EXTERNAL]
+)
 def test_an_existing_secret_beside_given_secrets_is_refused(given: dict[str, Any]) -> None:
     refused = refusal(laid_over(given, {"auth": {"existingSecret": "ours"}}))
-    assert "auth.existingSecret replaces every secret value: leave adminToken, tokens, the passwords and" in refused
+    assert "auth.existingSecret replaces every secret value: leave adminToken, tokens, jwtSecret, jwks, the" in refused
 
 
 @pytest.mark.parametrize(

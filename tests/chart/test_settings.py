@@ -101,3 +101,20 @@ def test_a_new_chart_version_restarts_nothing() -> None:
 
 def test_further_objects_are_rendered_whether_text_or_yaml() -> None:
     assert {"yaml", "prices-text"} <= of_kind(render(EVERYTHING), "ConfigMap").keys()
+
+
+def test_who_signs_jwts_is_told_in_files_of_the_secret() -> None:
+    given = {"jwtSecret": "s" * 32, "jwks": '{"keys":[]}'}
+    objects = render({"auth": given})
+    held = {key for secret in of_kind(objects, "Secret").values() for key in secret["data"]}
+    assert {"jwt-secret", "jwks"} <= held
+    for found in of_kind(objects, "Deployment").values():
+        spec = found["spec"]["template"]["spec"]
+        told = {item["name"]: item.get("value") for item in spec["containers"][0]["env"]}
+        mounted = {
+            f"/etc/kvcast/secret/{item['path']}"
+            for volume in spec["volumes"] if volume["name"] == "secret"
+            for source in volume["projected"]["sources"] for item in source["secret"]["items"]
+        }
+        assert {told["KVCAST_JWT_SECRET_FILE"], told["KVCAST_JWT_JWKS_FILE"]} <= mounted
+    assert "KVCAST_JWT" not in rendered_text({})

@@ -99,6 +99,12 @@ spec:
             - {name: REDIS_URL_FILE, value: /etc/kvcast/secret/redis-url}
             - {name: KVCAST_ADMIN_TOKEN_FILE, value: /etc/kvcast/secret/admin-token}
             - {name: KVCAST_TOKENS_FILE, value: /etc/kvcast/secret/tokens}
+            {{- if $root.Values.auth.jwtSecret }}
+            - {name: KVCAST_JWT_SECRET_FILE, value: /etc/kvcast/secret/jwt-secret}
+            {{- end }}
+            {{- if $root.Values.auth.jwks }}
+            - {name: KVCAST_JWT_JWKS_FILE, value: /etc/kvcast/secret/jwks}
+            {{- end }}
             - {name: KVCAST_MANAGEMENT_PORT, value: "8001"}
             - {name: KVCAST_WORKERS, value: {{ $of.workers | quote }}}
             - {name: KVCAST_DRAIN_SECONDS, value: {{ $of.drainSeconds | quote }}}
@@ -139,6 +145,12 @@ spec:
                   items:
                     - {key: admin-token, path: admin-token}
                     - {key: tokens, path: tokens}
+                    {{- if $root.Values.auth.jwtSecret }}
+                    - {key: jwt-secret, path: jwt-secret}
+                    {{- end }}
+                    {{- if $root.Values.auth.jwks }}
+                    - {key: jwks, path: jwks}
+                    {{- end }}
                     - {key: redis-url, path: redis-url}
               - secret:
                   name: {{ include "kvcast.databaseSecretName" $root }}

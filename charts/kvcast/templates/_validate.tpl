@@ -47,8 +47,8 @@
 {{- if not (or $v.redis.enabled $v.externalRedis.url $secret) -}}
 {{- fail "No Redis is set: give redis.enabled=true, externalRedis.url, or auth.existingSecret with the key redis-url." -}}
 {{- end -}}
-{{- if and $secret (or $v.auth.adminToken $v.auth.tokens $v.postgresql.password $v.postgresql.functionsPassword $v.redis.password $v.externalDatabase.url $v.externalDatabase.migrationUrl $v.externalRedis.url) -}}
-{{- fail "auth.existingSecret replaces every secret value: leave adminToken, tokens, the passwords and the external URLs empty, and put them into that secret." -}}
+{{- if and $secret (or $v.auth.adminToken $v.auth.tokens $v.auth.jwtSecret $v.auth.jwks $v.postgresql.password $v.postgresql.functionsPassword $v.redis.password $v.externalDatabase.url $v.externalDatabase.migrationUrl $v.externalRedis.url) -}}
+{{- fail "auth.existingSecret replaces every secret value: leave adminToken, tokens, jwtSecret, jwks, the passwords and the external URLs empty, and put them into that secret." -}}
 {{- end -}}
 {{- range $name, $value := dict "postgresql.password" $v.postgresql.password "postgresql.functionsPassword" $v.postgresql.functionsPassword "redis.password" $v.redis.password -}}
 {{- if not (regexMatch "^[A-Za-z0-9._~-]*$" $value) -}}
