@@ -27,7 +27,7 @@ from functions.write.publisher import Publisher
 
 GROUP_MOST_WRITES = 2000
 GROUP_LEAST_WRITES = 50
-COMMIT_SECONDS_WANTED = 0.5  # a larger group on a slow store would run into the statement's timeout, with all its writes
+COMMIT_SECONDS_WANTED = 0.5  # a larger group would run into the statement's timeout, with all its writes
 QUEUE_SECONDS = 2.0  # for the turn: what still waits then is withdrawn, as committing it would be work for nobody
 WAIT_SECONDS = 10.0  # in all
 _log = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ class Committer:
         return units
 
     def _suit(self, writes: int, seconds: float) -> None:
-        """Smaller groups for a store that is slow, larger ones again when it is not. A failed commit counts likewise."""
+        """Smaller groups for a store that is slow, larger ones when it no longer is. A failed commit counts as well."""
         if seconds > COMMIT_SECONDS_WANTED:
             self._group_most = max(GROUP_LEAST_WRITES, int(writes * COMMIT_SECONDS_WANTED / seconds))
         elif self._group_most < GROUP_MOST_WRITES:
