@@ -27,6 +27,8 @@ from kvcast.storage.writes import Statements, commit_all
 from functions.write.publisher import Publisher
 
 GROUP_MOST_WRITES = 2000
+GROUP_LEAST_WRITES = 50
+COMMIT_SECONDS_WANTED = 0.5  # a larger group would run into the statement's timeout, with all its writes
 QUEUE_SECONDS = 2.0  # for the turn: what still waits then is withdrawn, as committing it would be work for nobody
 WAIT_SECONDS = 10.0  # in all
 SLOW = "The store commits too slowly for all that is written; nothing was applied, try again."
@@ -97,6 +99,7 @@ class Committer:
         self._room = room
         self._queue_max = queue_max
         self._waiting = 0
+        self._group_most = GROUP_MOST_WRITES
         self._queue: SimpleQueue[Unit] = SimpleQueue()
         self._statements = statements
         self._commit = with_retries(commit_all, attempts=3, most_seconds=1.0)
@@ -126,7 +129,9 @@ class Committer:
         while True:
             units = self._gather()
             try:
+                began = time.monotonic()
                 self._commit_units(units)
+                self._suit(sum(len(unit.writes) for unit in units), time.monotonic() - began)
             except Exception as error:  # whatever it is, nobody may wait for ever, and the next group is due
                 _log.exception("A group commit failed for a reason that nobody foresaw")
                 self._fail(units, InternalError(f"The write failed ({type(error).__name__}); it was logged."))
@@ -137,7 +142,7 @@ class Committer:
         """What waits and is still wanted, one unit at least."""
         units: list[Unit] = []
         size = 0
-        while size < GROUP_MOST_WRITES:
+        while size < self._group_most:
             try:
                 unit = self._queue.get(block=not units)
             except Empty:
@@ -148,6 +153,13 @@ class Committer:
             else:
                 self._waiting -= len(unit.writes)
         return units
+
+    def _suit(self, writes: int, seconds: float) -> None:
+        """Smaller groups for a store that is slow, larger ones when it no longer is. A failed commit counts as well."""
+        if seconds > COMMIT_SECONDS_WANTED:
+            self._group_most = max(GROUP_LEAST_WRITES, int(writes * COMMIT_SECONDS_WANTED / seconds))
+        elif self._group_most < GROUP_MOST_WRITES:
+            self._group_most = min(GROUP_MOST_WRITES, self._group_most * 2)
 
     def _commit_units(self, units: list[Unit]) -> None:
         writes = [write for unit in units for write in unit.writes]

@@ -112,6 +112,7 @@ class Crowd:
         for sock in self.sockets:
             sock.close()
         self.sockets.clear()
+        gevent.sleep(0.01)  # gevent closes descriptors in its loop
 
     def __enter__(self) -> Self:
         return self
