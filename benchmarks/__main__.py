@@ -10,10 +10,10 @@ from pathlib import Path
 
 from kvcast.errors import KvcastError
 
-from benchmarks import machine, report, results, table, tools
+from benchmarks import document, machine, page, report, results, table, tools
 from benchmarks.parts import Plan
 
-PARTS = ["reads", "writes", "batch", "fanout", "path", "grid", "idle", "million", "two"]
+PARTS = ["reads", "writes", "batch", "fanout", "path", "grid", "idle", "million", "processes", "polling"]
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -28,6 +28,7 @@ def main() -> int:
     if unknown:
         parser.error(f"there is no part {unknown[0]!r}; there are: {', '.join(PARTS)}")
     plan = Plan(arguments.rounds, arguments.seconds)
+    began = time.monotonic()
     try:
         tools.wrk()
         tools.node()
@@ -36,8 +37,13 @@ def main() -> int:
     except KvcastError as error:
         print(f"bench: {error.message}", file=sys.stderr)
         return 1
-    written = report.write(arguments.results, results.load(arguments.results, PARTS))
-    print(f"The report is {written}.")
+    runs = results.load(arguments.results, PARTS)
+    written = report.write(arguments.results, runs)
+    print(f"The report is {written}; it took {time.monotonic() - began:.0f} s.")
+    if arguments.results == RESULTS:
+        page.write(page.PATH, runs)
+        document.write(document.PATH, runs)
+        print(f"{page.PATH} and the table of {document.PATH} are of these runs too.")
     return 0
 
 
@@ -49,7 +55,11 @@ def run_part(part: str, plan: Plan, folder: Path) -> None:
     command = f"make bench WHAT={part}"
     run = results.PartRun(part, results.now(), command, time.monotonic() - began, on, comparisons)
     results.save(folder, run)
-    print(table.ratios(comparisons), flush=True)
+    for comparison in comparisons:
+        if not comparison.aims:
+            print(f"{comparison.work}\n{table.figures(comparison)}", flush=True)
+    if any(comparison.aims for comparison in comparisons):
+        print(table.ratios(comparisons), flush=True)
 
 
 if __name__ == "__main__":
