@@ -21,7 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", nargs="*", metavar="PART", help=f"one or more of {', '.join(PARTS)}; all by default")
     parser.add_argument("--rounds", type=int, default=Plan.rounds, help="runs of each side")
-    parser.add_argument("--seconds", type=float, default=Plan.seconds, help="of one run")
+    parser.add_argument("--seconds", type=int, default=int(Plan.seconds), help="of one run; wrk takes whole ones")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON files and the report")
     arguments = parser.parse_args()
     unknown = [part for part in arguments.what if part not in PARTS]
