@@ -10,7 +10,7 @@ RUN apt-get update -qq \
 RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/kvcast
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
-COPY requirements.lock requirements-image.lock requirements-fast.lock ./
+COPY requirements.lock requirements-image.lock requirements-fast.lock requirements-supply.lock ./
 # kubernetes/aio is 68 MB: the asyncio twin of the client, which nothing here imports
 RUN /opt/build/bin/pip install -q --require-hashes --only-binary :all: -r requirements.lock \
  && /opt/build/bin/pip wheel -q --require-hashes --no-deps --no-build-isolation -w /wheels -r requirements-fast.lock \
@@ -22,7 +22,12 @@ COPY pyproject.toml README.md LICENSE CHANGELOG.md ./
 COPY kvcast kvcast
 COPY functions functions
 COPY web web
-RUN /opt/build/bin/pip wheel -q --no-deps --no-build-isolation -w /wheels . \
+COPY scripts/sbom.py scripts/sbom.py
+# The bill of materials is made before kvcast itself is there, which is what it is of.
+RUN python3 -m venv /opt/supply \
+ && /opt/supply/bin/pip install -q --require-hashes --only-binary :all: -r requirements-supply.lock \
+ && /opt/supply/bin/python scripts/sbom.py /opt/kvcast/bin/python /opt/kvcast/sbom.cdx.json \
+ && /opt/build/bin/pip wheel -q --no-deps --no-build-isolation -w /wheels . \
  && /opt/build/bin/pip --python /opt/kvcast/bin/python install -q --no-deps /wheels/kvcast-*.whl
 
 FROM ${BASE}
@@ -34,7 +39,8 @@ LABEL org.opencontainers.image.title="kvcast" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /opt/kvcast /opt/kvcast
-ENV PATH=/opt/kvcast/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOST=0.0.0.0 PORT=8000
+ENV PATH=/opt/kvcast/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOST=0.0.0.0 PORT=8000 \
+    KVCAST_LOG_FORMAT=json
 USER 10001:10001
 WORKDIR /tmp
 EXPOSE 8000 8001

@@ -2,7 +2,7 @@
 # Needs Python >= 3.11.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: run test test-web test-chart test-cluster image deploy chart bench screenshots lint lock vendor clean help
+.PHONY: run test test-web test-chart test-cluster image deploy chart bench screenshots lint lock sbom audit vendor clean help
 .SILENT:
 
 VENV := .venv
@@ -12,6 +12,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 RUN_STAMP := $(VENV)/installed
 DEV_STAMP := $(VENV)/installed-dev
 HELM_STAMP := $(VENV)/installed-helm
+SUPPLY := $(VENV)/supply
+SUPPLY_STAMP := $(SUPPLY)/installed
+IMAGE_STAMP := $(VENV)/image/installed
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' kvcast/__init__.py)
 IMAGE ?= kvcast:$(VERSION)
 
@@ -47,6 +50,7 @@ lock: ## write the lock files anew from pyproject.toml (needs `uv`)
 	uv pip compile $(COMPILE) pyproject.toml --extra local --group build -o requirements.lock
 	uv pip compile $(COMPILE) pyproject.toml -c requirements.lock -o requirements-image.lock
 	uv pip compile $(COMPILE) pyproject.toml --extra local --group dev -c requirements.lock -o requirements-dev.lock
+	uv pip compile $(COMPILE) --group supply -o requirements-supply.lock
 	echo gunicorn_h1c | uv pip compile $(COMPILE) - -o requirements-fast.lock
 
 image: ## build the image with docker, podman or buildah; settings: IMAGE=registry.example/kvcast:1.2 IMAGE_ARGS=...
@@ -74,6 +78,12 @@ bench: $(DEV_STAMP) ## measure kvcast beside its peers; WHAT=reads runs one part
 
 screenshots: $(DEV_STAMP) ## docs/screenshots/ anew, from a run on real prices (needs Chromium; two minutes)
 	$(BIN)/python -m tests.browser.screenshots docs/screenshots
+
+sbom: $(SUPPLY_STAMP) $(IMAGE_STAMP) ## sbom.cdx.json: what the image holds of Python, as a CycloneDX bill of materials
+	$(SUPPLY)/bin/python scripts/sbom.py $(VENV)/image/bin/python sbom.cdx.json
+
+audit: $(SUPPLY_STAMP) ## ask whether a weakness is known in what the lock files name; warns where that cannot be asked
+	$(SUPPLY)/bin/python scripts/audit.py requirements.lock requirements-image.lock requirements-dev.lock
 
 vendor: ## fetch the browser code of others, for pages and their tests (needs `npm`)
 	command -v npm > /dev/null || { echo "make vendor needs npm: install Node.js"; exit 1; }
@@ -116,6 +126,18 @@ $(RUN_STAMP): requirements.lock requirements-fast.lock pyproject.toml | $(BIN)/p
 $(DEV_STAMP): requirements-dev.lock $(RUN_STAMP)
 	echo "Installing what requirements-dev.lock names."
 	$(PIP) install --require-hashes --only-binary :all: -r requirements-dev.lock
+	touch $@
+
+$(SUPPLY_STAMP): requirements-supply.lock | $(BIN)/python
+	echo "Installing what requirements-supply.lock names."
+	$(BIN)/python -m venv --without-pip $(SUPPLY)
+	$(PIP) --python $(SUPPLY)/bin/python install --require-hashes --only-binary :all: -r requirements-supply.lock
+	touch $@
+
+$(IMAGE_STAMP): requirements-image.lock | $(BIN)/python
+	echo "Installing what requirements-image.lock names."
+	$(BIN)/python -m venv --without-pip $(VENV)/image
+	$(PIP) --python $(VENV)/image/bin/python install --require-hashes --only-binary :all: -r requirements-image.lock
 	touch $@
 
 $(HELM_STAMP): requirements-helm.lock scripts/fetch_helm.py | $(BIN)/python

@@ -53,6 +53,7 @@ http_parser = "auto"
 control_socket_disable = True
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a heartbeat on disk can block
 loglevel = settings.log_level
+logger_class = "functions.gunicorn_logger.Logger"
 timeout = 60  # the event loop was blocked; no limit on a request
 keepalive = 75  # above the 60 s of common proxies; functions/gunicorn_worker.py shortens the first wait
 graceful_timeout = int(settings.drain_seconds) + 10

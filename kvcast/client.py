@@ -208,6 +208,20 @@ class Client:
         """What GET /stats answers."""
         return decode_answer(self.transport.call("GET", "/stats"), dict[str, Any])
 
+    def audit(
+        self, *, since: Moment | None = None, key: str | None = None, who: str | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Who changed what on purpose, newest first, a page at a time. who: a token's name. Needs the scope admin."""
+        given = {"since": _moment(since), "key": key, "who": who}
+        query = [(name, str(value)) for name, value in given.items() if value is not None]
+        before: list[tuple[str, str]] = []
+        while True:
+            page = decode_answer(self.transport.call("GET", "/audit", query=query + before), dict[str, Any])
+            yield from page["data"]
+            if page["next"] is None:
+                return
+            before = [("before", str(page["next"]))]
+
     def watch(
         self,
         *keys: str,

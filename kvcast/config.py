@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from kvcast.errors import SettingsError
@@ -177,7 +177,12 @@ class Settings:
     log_level: str = _setting(
         "KVCAST_LOG_LEVEL", "info", _choice("debug", "info", "warning", "error"), "debug, info, warning or error"
     )
-    access_log: int = _setting("KVCAST_ACCESS_LOG", 0, _integer(0, 1), "1 logs each request as a JSON line")
+    log_format: Literal["json", "text"] = _setting(
+        "KVCAST_LOG_FORMAT", "text", _choice("json", "text"), "json or text; the image sets json"
+    )
+    access_log: int = _setting(
+        "KVCAST_ACCESS_LOG", 0, _integer(0, 1), "1 logs each request, and each frame that a logged write became"
+    )
     disabled_cures: frozenset[str] = _setting(
         "KVCAST_TEST_DISABLE", frozenset(), _cures, "for tests only: cures to switch off"
     )

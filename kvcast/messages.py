@@ -35,7 +35,8 @@ class Change(msgspec.Struct, frozen=True):
     """One change of one key: what PostgreSQL committed, what Redis holds, what viewers get.
 
     value: JSON text as UTF-8, or None for a deletion; prev: the rev before this one, 0 for none;
-    updated_at: RFC 3339 in UTC with microseconds; expires_ms: Unix milliseconds, or 0 for never.
+    updated_at: RFC 3339 in UTC with microseconds; expires_ms: Unix milliseconds, or 0 for never; request_id: of the
+    request that made it, where requests are logged. It is not in PostgreSQL: what only the sweep finds has none.
     """
 
     key: str
@@ -45,6 +46,7 @@ class Change(msgspec.Struct, frozen=True):
     prev: int
     updated_at: str
     expires_ms: int = 0
+    request_id: str = ""
 
     def members(self) -> bytes:
         """`"key":...,"value":...,"category":...,"rev":...,"updatedAt":...` without braces."""
@@ -68,14 +70,17 @@ def encode_record(change: Change) -> bytes:
     """A change as Redis carries it: one line of fields that need no JSON parser, then the value."""
     head = (
         f"{change.rev} {change.prev} {change.expires_ms} {change.updated_at}"
-        f" {change.category} {change.key} {'del' if change.value is None else 'set'}\n"
+        f" {change.category} {change.key} {'del' if change.value is None else 'set'}"
     )
-    return head.encode() + (change.value or b"")
+    if change.request_id:
+        head += f" {change.request_id}"
+    return head.encode() + b"\n" + (change.value or b"")
 
 
 def decode_record(record: bytes) -> Change:
     head, _, value = record.partition(b"\n")
-    rev, prev, expires_ms, updated_at, category, key, kind = head.decode().split(" ")
+    fields = head.decode().split(" ")
+    rev, prev, expires_ms, updated_at, category, key, kind = fields[:7]
     return Change(
         key=key,
         value=value if kind == "set" else None,
@@ -84,6 +89,7 @@ def decode_record(record: bytes) -> Change:
         prev=int(prev),
         updated_at=updated_at,
         expires_ms=int(expires_ms),
+        request_id=fields[7] if len(fields) > 7 else "",
     )
 
 
@@ -97,12 +103,13 @@ class Add(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Write(msgspec.Struct, frozen=True):
-    """An accepted Add: key and category in NFC, value compact JSON text, ttl in seconds."""
+    """An accepted Add: key and category in NFC, value compact JSON text, ttl in seconds; request_id as in Change."""
 
     key: str
     value: str
     category: str | None = None
     ttl: float | None = None
+    request_id: str = ""
 
 
 _FORBIDDEN_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")

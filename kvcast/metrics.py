@@ -28,6 +28,7 @@ SWEEP_FAILURES = Counter("kvcast_sweep_failures", "Sweeps that PostgreSQL did no
 RESYNCS = Counter("kvcast_resyncs", "Re-reads of watched keys after the bus broke")
 GAPS = Counter("kvcast_gaps", "Missing ticks that were noticed in mode every", ["outcome"])
 POOL_DISCARDED = Counter("kvcast_pool_discarded", "Database connections thrown away after a break")
+POOL_EXHAUSTED = Counter("kvcast_pool_exhausted", "Calls refused as every database connection was busy for too long")
 
 
 def observe(histogram: Histogram, value: float, times: int) -> None:

@@ -295,3 +295,29 @@ def test_every_command_explains_itself(stranger: Shell, command: str) -> None:
     shown = stranger(command, "--help")
     assert shown.returncode == 0
     assert shown.stdout.startswith("usage: kvcast")
+
+
+def test_the_audit_shows_who_changed_what_and_when(kvcast: Shell, key: str) -> None:
+    began = datetime.now(UTC) - timedelta(seconds=60)
+    assert kvcast("set", key, "1", "--create").returncode == 0
+    assert kvcast("del", key).returncode == 0
+    lines = [json.loads(line) for line in kvcast("audit", "--key", key, "--json").stdout.splitlines()]
+    assert [(line["action"], line["token"], line["key"]) for line in lines] == [
+        ("delete", "admin", key), ("create", "admin", key),
+    ]
+    assert all(datetime.fromisoformat(line["at"]) > began for line in lines)
+    for narrower in (["--limit", "1"], ["--since", "1h", "--limit", "1"], ["--since", lines[0]["at"]]):
+        heading, row = kvcast("audit", "--key", key, *narrower).stdout.splitlines()
+        assert heading.split() == ["AT", "WHO", "FROM", "WHAT", "KEY", "REV", "NOTE"]
+        assert row.split()[:5] == [lines[0]["at"], "admin", "127.0.0.1", "delete", key]
+    nothing = kvcast("audit", "--who", "nobody")
+    assert (nothing.returncode, nothing.stdout, nothing.stderr) == (0, "", "Nothing is recorded that fits.\n")
+    refused = kvcast("audit", "--since", "yesterday")
+    assert (refused.returncode, "give a time such as" in refused.stderr) == (1, True)
+
+
+def test_the_audit_is_read_to_its_end_over_pages(client: Client, key: str) -> None:
+    for number in range(120):
+        client.set(f"{key}.{number}", number, create_only=True)
+    found = [entry["key"] for entry in client.audit(who="admin") if (entry["key"] or "").startswith(f"{key}.")]
+    assert found == [f"{key}.{number}" for number in reversed(range(120))]

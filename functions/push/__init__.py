@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
-import gevent
-from gevent.event import Event
-
+from kvcast.bus.cache import Cache
 from kvcast.bus.workers import WorkerReport
 from kvcast.config import Settings
 from kvcast.web import FunctionApp
@@ -31,10 +29,9 @@ def create_app(settings: Settings | None = None) -> FunctionApp:
 
 
 def _serve(app: FunctionApp, opened: Opened) -> None:
-    settings, (pool, cache, epoch) = app.settings, opened
-    new_epoch = Event()
-    hub = Hub(epoch, guard=settings.cured("guard"))
-    relay = Relay(hub, pool, cache, settings, on_new_epoch=new_epoch.set)
+    settings, (pool, cache, on_restore) = app.settings, opened
+    hub = Hub(cache.epoch, guard=settings.cured("guard"))
+    relay = Relay(hub, pool, cache, settings)
     report = WorkerReport("push", settings.redis_url, lambda: len(hub.viewers))
     flusher = Flusher(hub, report)
     drain = Drain(settings)
@@ -47,12 +44,15 @@ def _serve(app: FunctionApp, opened: Opened) -> None:
         DeletionCost(report, settings.server_name or socket.gethostname()).start()
     for part in (report, flusher, drain, relay):
         part.start()
-    gevent.spawn(_restart_on_new_epoch, new_epoch, drain)
 
+    def renew(cache: Cache) -> None:
+        nonlocal relay
+        after = Relay(hub, pool, cache, settings)
+        relay.stop()
+        joiner.cache = cache
+        hub.renew(cache.epoch)
+        drain.close_all("the store was restored")
+        relay = after
+        relay.start()
 
-def _restart_on_new_epoch(new_epoch: Event, drain: Drain) -> None:
-    """A restored backup changes what revs mean: let the clients go, and start afresh under gunicorn."""
-    new_epoch.wait()
-    drain.close_all("the store was restored")
-    gevent.sleep(2.5)
-    os.kill(os.getpid(), 15)
+    on_restore.append(renew)

@@ -20,6 +20,8 @@ from kvcast.messages import CLOSE_RESTART
 from functions.push.frames import control_frame
 from functions.push.sessions import Session
 
+LET_GO_SECONDS = 2.0
+
 
 class Drain:
     def __init__(self, settings: Settings) -> None:
@@ -45,9 +47,9 @@ class Drain:
             self._close_later(session, random.uniform(0, self._settings.drain_seconds))
 
     def close_all(self, reason: str) -> None:
-        """Close every socket within two seconds; clients come back and take a snapshot."""
+        """Close every socket within LET_GO_SECONDS; clients come back and take a snapshot."""
         for session in self._sessions:
-            self._close_later(session, random.uniform(0, 2), reason)
+            self._close_later(session, random.uniform(0, LET_GO_SECONDS), reason)
 
     def _close_later(self, session: Session, seconds: float, reason: str = "this server restarts") -> None:
         gevent.spawn_later(seconds, session.close, CLOSE_RESTART, reason)

@@ -21,6 +21,7 @@ from kvcast.metrics import CONNECTIONS
 from kvcast.web.requests import query, single
 
 from functions.push.deliveries import Deliveries
+from functions.push.drain import LET_GO_SECONDS
 from functions.push.flusher import interval_of
 from functions.push.frames import Frame, control_frame
 from functions.push.parts import Parts, check_pace
@@ -52,8 +53,9 @@ class EventStream:
         leaves_at: float | None = None
         while not self.viewer.overflowed:
             now = time.monotonic()
-            if leaves_at is None and handing_over():
-                leaves_at = now + random.uniform(0, self._parts.settings.drain_seconds)
+            if leaves_at is None and (handing_over() or self.viewer.gone):
+                most = LET_GO_SECONDS if self.viewer.gone else self._parts.settings.drain_seconds
+                leaves_at = now + random.uniform(0, most)
             if leaves_at is not None and now >= leaves_at:
                 self._parts.handed_over("sse")
                 return

@@ -34,6 +34,14 @@ class Hub:
         self._latest: dict[str, Frame] = {}
         self._filling: dict[str, tuple[int, list[Frame]]] = {}  # key -> (rev before the gap, frames after it)
 
+    def renew(self, epoch: str) -> None:
+        """A backup was restored, so revs no longer compare: forget all, and serve those who come from now on."""
+        for viewer in list(self.viewers):
+            self.remove(viewer)
+        for known in (self._latest, self._gathered, self._filling):
+            known.clear()
+        self.epoch = epoch
+
     def add(self, viewer: Viewer) -> None:
         self.viewers[viewer] = None
 

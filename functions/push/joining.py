@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import gevent
 
 from kvcast.bus.cache import Cache, absent
-from kvcast.errors import BusUnavailable, InvalidRequest, KvcastError, Overloaded
+from kvcast.errors import BusUnavailable, InvalidRequest, KvcastError, Overloaded, Unavailable
 from kvcast.messages import Change, Subscribe
 from kvcast.retries import may_repeat_reading, with_retries
 from kvcast.storage import reads
@@ -34,7 +34,7 @@ class Joiner:
     def __init__(self, hub: Hub, pool: Pool, cache: Cache, *, replay_most: int, covered_most: int) -> None:
         self._hub = hub
         self._pool = pool
-        self._cache = cache
+        self.cache = cache
         self._replay_most = replay_most
         self._covered_most = covered_most
         self._page = with_retries(reads.page, attempts=3, most_seconds=2, only_if=may_repeat_reading)
@@ -104,6 +104,7 @@ class Joiner:
                 )
             self._wait_for_room(viewer)
             page = self._page(self._pool, after=after, prefix=prefix, category=category, most=_PAGE, values=True)
+            _check_still_here(viewer)
             for change in page:
                 assert isinstance(change, Change)
                 self._hub.offer(change, but=viewer)
@@ -123,7 +124,9 @@ class Joiner:
     def _states(self, viewer: Viewer, keys: list[str]) -> Iterator[Change]:
         for start in range(0, len(keys), _READ_AT_ONCE):
             some = keys[start : start + _READ_AT_ONCE]
-            for change in self._read([key for key in some if self._hub.newest(key) is None]):
+            read = self._read([key for key in some if self._hub.newest(key) is None])
+            _check_still_here(viewer)
+            for change in read:
                 self._hub.offer(change, but=viewer)
             for key in some:
                 yield self._hub.newest(key) or absent(key)
@@ -132,7 +135,7 @@ class Joiner:
         if not keys:
             return []
         try:
-            found = {change.key: change for change in self._cache.get(keys) if change is not None}
+            found = {change.key: change for change in self.cache.get(keys) if change is not None}
         except BusUnavailable:
             found = {}
         left = [key for key in keys if key not in found]
@@ -189,10 +192,16 @@ class Joiner:
         return None
 
     def _from_window(self, key: str, since: int, until: int) -> list[Change]:
-        return [tick for tick in self._cache.ticks_after(key, since) if tick.rev <= until][: self._replay_most + 1]
+        return [tick for tick in self.cache.ticks_after(key, since) if tick.rev <= until][: self._replay_most + 1]
 
     def _from_history(self, key: str, since: int, until: int) -> list[Change]:
         return reads.ticks_after(self._pool, key, since, self._replay_most, until)
+
+
+def _check_still_here(viewer: Viewer) -> None:
+    """What was read for a viewer that left meanwhile may be from before a restore; the hub must not get it."""
+    if viewer.gone:
+        raise Unavailable("The viewer was let go while its snapshot was read; it subscribes again.")
 
 
 def _names(wanted: Subscribe) -> tuple[list[str], list[str], list[str]]:

@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from threading import Event, Lock
 
 from kvcast.bus.cache import Cache
@@ -14,7 +14,7 @@ from kvcast.bus.subscription import Subscription
 from kvcast.config import Settings
 from kvcast.errors import BusUnavailable, KvcastError
 from kvcast.loops import start_loop
-from kvcast.messages import decode_record
+from kvcast.messages import Change, decode_record
 from kvcast.metrics import GAPS, RESYNCS, SWEEP_FAILURES, SWEEP_REPAIRS
 from kvcast.retries import may_repeat_reading, with_retries
 from kvcast.storage import reads, sweeps
@@ -32,17 +32,16 @@ _log = logging.getLogger(__name__)
 
 
 class Relay:
-    """on_new_epoch: a backup was restored, so revs no longer compare. Raises what reading from `pool` raises."""
+    """Of the epoch of `cache`: when `hub` has gone on to another one, it gets nothing from here any more.
 
-    def __init__(
-        self, hub: Hub, pool: Pool, cache: Cache, settings: Settings, on_new_epoch: Callable[[], object]
-    ) -> None:
+    Raises what reading from `pool` raises.
+    """
+
+    def __init__(self, hub: Hub, pool: Pool, cache: Cache, settings: Settings) -> None:
         self._hub = hub
-        hub.on_gap = self.fill_gap
         self._pool = pool
         self._cache = cache
         self._settings = settings
-        self._on_new_epoch = on_new_epoch
         self._heard: OrderedDict[str, int] = OrderedDict()
         self._owed: sweeps.Position | None = None  # since when Redis may lack changes
         self._past: deque[tuple[float, sweeps.Position]] = deque()
@@ -56,6 +55,7 @@ class Relay:
         )
 
     def start(self) -> None:
+        self._hub.on_gap = self.fill_gap
         self._subscription.start()
         if self._settings.cured("sweep"):
             start_loop("sweep", self._sweep_for_ever)
@@ -71,7 +71,10 @@ class Relay:
         self._heard.move_to_end(change.key)
         if len(self._heard) > _HEARD_MOST:
             self._heard.popitem(last=False)
-        self._hub.offer(change)
+        self._offer(change)
+
+    def _offer(self, change: Change) -> bool:
+        return self._hub.epoch == self._cache.epoch and self._hub.offer(change)
 
     def fill_gap(self, key: str, after: int, until: int) -> None:
         """Fetch the ticks between two revs, in the background."""
@@ -108,7 +111,7 @@ class Relay:
         try:
             for start in range(0, len(keys), _CHUNK):
                 for change in read(self._pool, keys[start : start + _CHUNK]).values():
-                    self._hub.offer(change)
+                    self._offer(change)
         except KvcastError as error:
             _log.warning("The re-read after a break of the bus is left to the sweep: %s", error.message)
 
@@ -129,8 +132,8 @@ class Relay:
         with self._sweeping:
             self._remember()
             position, rows = sweeps.changed(self._pool, self._position)
-            if position.epoch != self._position.epoch:
-                self._on_new_epoch()
+            if position.epoch != self._cache.epoch:
+                return 0  # a backup was restored, and the relay that comes after this one takes it up
             unheard = self._unheard(rows)
             if unheard:
                 self._ended.wait(GRACE_SECONDS)
@@ -174,7 +177,7 @@ class Relay:
     def _repair(self, keys: list[str]) -> bool:
         """Hand the rows of `keys` to the hub and to Redis; whether Redis took them."""
         changes = list(reads.latest(self._pool, keys).values())
-        offered = sum(self._hub.offer(change) for change in changes)
+        offered = sum(self._offer(change) for change in changes)
         try:
             published = self._cache.publish(changes)
         except BusUnavailable:

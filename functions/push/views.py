@@ -46,6 +46,7 @@ class Handshake:
     def __init__(self, behind: WsgiApp, app: FunctionApp) -> None:
         self._behind = behind
         self._settings = app.settings
+        self._observer = app.observer
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
@@ -53,7 +54,9 @@ class Handshake:
             try:
                 self._check(environ)
             except KvcastError as error:
-                return error_answer(error).to_wsgi(start_response, [])
+                named = self._observer.named(environ)
+                self._observer.done(environ, "/ws", error.status, 0.0)
+                return error_answer(error).to_wsgi(start_response, named)
             environ["gunicorn.socket"] = ViewerSocket(environ["gunicorn.socket"], self._settings.send_timeout_seconds)
         return self._behind(environ, start_response)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kvcast.bus.cache import Cache
 from kvcast.bus.subscription import Subscription
 from kvcast.bus.workers import WorkerReport
 from kvcast.config import Settings
@@ -25,16 +26,21 @@ def create_app(settings: Settings | None = None) -> FunctionApp:
 
 
 def _serve(app: FunctionApp, opened: Opened) -> None:
-    settings, (pool, cache, epoch) = app.settings, opened
-    l1 = L1(settings.l1_max_bytes, guard=settings.cured("l1_guard"))
-    subscription = Subscription(
-        settings.redis_url, cache.channel, on_record=l1.heard, on_up=l1.clear, on_down=l1.clear
-    )
+    settings, (pool, first, on_restore) = app.settings, opened
     report = WorkerReport("read", settings.redis_url)
-    lookup = Lookup(pool, cache, l1, subscription, report)
-    Views(app, pool, lookup, Stats(pool, report, epoch)).install()
+
+    def lookup_in(cache: Cache) -> Lookup:
+        l1 = L1(settings.l1_max_bytes, guard=settings.cured("l1_guard"))
+        subscription = Subscription(
+            settings.redis_url, cache.channel, on_record=l1.heard, on_up=l1.clear, on_down=l1.clear
+        )
+        return Lookup(pool, cache, l1, subscription, report)
+
+    views = Views(app, pool, lookup_in(first), Stats(pool, report))
+    views.install()
     AdminViews(app, pool, report).install()
     install_pages(app)
     install_strays(app)
     report.start()
-    subscription.start()
+    views.lookup.start()
+    on_restore.append(lambda cache: views.renew(lookup_in(cache)))

@@ -10,12 +10,13 @@ from typing import Any, ClassVar
 from kvcast.bus.workers import Report, WorkerReport
 from kvcast.cluster import Cluster, NotInCluster, in_cluster
 from kvcast.errors import BusUnavailable
+from kvcast.keys import parse_key
 from kvcast.messages import MESSAGE_MAX_REV
 from kvcast.retries import may_repeat_reading, with_retries
 from kvcast.storage import audit
 from kvcast.storage.pool import Pool
 from kvcast.web import Answer, Environ, FunctionApp, json_answer
-from kvcast.web.requests import query, whole_number
+from kvcast.web.requests import moment, query, single, whole_number
 
 AUDIT_MOST = 500
 _CLUSTER_SECONDS = 2.0  # however many consoles are open
@@ -37,11 +38,15 @@ class AdminViews:
 
     def audit(self, environ: Environ) -> Answer:
         self._app.authorized(environ, "admin")
-        parameters = query(environ, "limit", "before")
+        parameters = query(environ, "limit", "before", "since", "key", "who")
         most = whole_number(parameters, "limit", 100, 1, AUDIT_MOST)
         before = whole_number(parameters, "before", MESSAGE_MAX_REV, 1, MESSAGE_MAX_REV)
         reading = with_retries(audit.page, attempts=3, most_seconds=2, only_if=may_repeat_reading)
-        found = reading(self._pool, before=before, most=most + 1)
+        key = single(parameters, "key")
+        found = reading(
+            self._pool, before=before, most=most + 1, since=moment(parameters, "since"),
+            key=parse_key(key) if key is not None else None, who=single(parameters, "who"),
+        )
         following = found[most - 1].id if len(found) > most else None
         return json_answer({"success": True, "data": found[:most], "next": following})
 

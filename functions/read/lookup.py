@@ -31,7 +31,7 @@ class _Flight:
 
 
 class Lookup:
-    """Finds the newest change of a key, and never one older than asked for."""
+    """Finds the newest change of a key in one epoch, and never one older than asked for."""
 
     def __init__(self, pool: Pool, cache: Cache, l1: L1, subscription: Subscription, report: WorkerReport) -> None:
         self._cache = cache
@@ -41,6 +41,16 @@ class Lookup:
         self._flights: dict[str, _Flight] = {}
         self._pool = pool
         self._from_database = with_retries(reads.latest, attempts=3, most_seconds=2, only_if=may_repeat_reading)
+
+    @property
+    def epoch(self) -> str:
+        return self._cache.epoch
+
+    def start(self) -> None:
+        self._subscription.start()
+
+    def stop(self) -> None:
+        self._subscription.stop()
 
     def entry(self, key: str, min_rev: int = 0) -> Entry:
         """The live entry of `key`. Raises KeyNotFound, or Unavailable when `min_rev` is not reached yet."""

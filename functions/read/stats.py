@@ -14,14 +14,13 @@ _COUNT_SECONDS = 2.0
 
 
 class Stats:
-    def __init__(self, pool: Pool, report: WorkerReport, epoch: str) -> None:
+    def __init__(self, pool: Pool, report: WorkerReport) -> None:
         self._pool = pool
         self._report = report
-        self._epoch = epoch
         self._keys: int | None = None
         self._counted_at = float("-inf")
 
-    def payload(self) -> dict[str, Any]:
+    def payload(self, epoch: str) -> dict[str, Any]:
         """keys is null while PostgreSQL, and the rest is empty while Redis, does not answer."""
         try:
             reports = self._report.all()
@@ -37,7 +36,7 @@ class Stats:
             "pushLatencyMs": stages["socket"],
             "stagesMs": stages,
             "functions": {name: _function(name, reports) for name in ("write", "read", "push")},
-            "epoch": self._epoch,
+            "epoch": epoch,
         }
 
     def _count(self) -> int | None:

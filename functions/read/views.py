@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
 
@@ -19,7 +18,7 @@ from kvcast.storage import reads
 from kvcast.storage.pool import Pool
 from kvcast.web import Answer, Environ, FunctionApp, json_answer
 from kvcast.web.answers import JSON
-from kvcast.web.requests import etags, key_in_path, min_rev, query, single, whole_number
+from kvcast.web.requests import etags, key_in_path, min_rev, moment, query, single, whole_number
 
 from functions.read.l1 import make_entry
 from functions.read.lookup import Lookup
@@ -38,7 +37,7 @@ class Views:
     def __init__(self, app: FunctionApp, pool: Pool, lookup: Lookup, stats: Stats) -> None:
         self._app = app
         self._pool = pool
-        self._lookup = lookup
+        self.lookup = lookup
         self._stats = stats
         self._openapi = _openapi()
 
@@ -49,15 +48,21 @@ class Views:
             ("/mget", self.mget),
             ("/keys", self.keys),
             ("/history/<path:key>", self.history),
-            ("/stats", lambda environ: json_answer(self._stats.payload())),
+            ("/stats", lambda environ: json_answer(self._stats.payload(self.lookup.epoch))),
             ("/openapi.json", lambda environ: Answer(200, [JSON], self._openapi)),
         ):
             self._app.endpoint_route("GET", rule, endpoint, limit)
 
+    def renew(self, lookup: Lookup) -> None:
+        """A backup was restored: answer from `lookup`, which knows nothing from before, from now on."""
+        before, self.lookup = self.lookup, lookup
+        lookup.start()
+        before.stop()
+
     def get(self, environ: Environ) -> Answer:
         key = key_in_path(environ, "/get/")
         least = min_rev(query(environ, "min_rev")) if environ.get("QUERY_STRING") else 0
-        entry = self._lookup.entry(key, least)
+        entry = self.lookup.entry(key, least)
         if "HTTP_IF_NONE_MATCH" in environ:
             matched = etags(environ, "HTTP_IF_NONE_MATCH", weak_allowed=True)
             if matched == "*" or (isinstance(matched, list) and entry.change.rev in matched):
@@ -68,7 +73,7 @@ class Views:
         keys = list(dict.fromkeys(map(parse_key, query(environ, "key").get("key", []))))
         if not 1 <= len(keys) <= MGET_MOST_KEYS:
             raise InvalidRequest(f"Name 1 to {MGET_MOST_KEYS} keys, as /mget?key=a&key=b.")
-        found = self._lookup.entries(keys)
+        found = self.lookup.entries(keys)
         absent = encode([key for key in keys if key not in found])
         data = b",".join(entry.body for entry in found.values())
         return Answer(200, [JSON], b'{"success":true,"data":[%s],"absent":%s}' % (data, absent))
@@ -97,7 +102,7 @@ class Views:
         key = key_in_path(environ, "/history/")
         parameters = query(environ, "limit", "since", "until", "bucket")
         most = whole_number(parameters, "limit", PAGE_MOST_KEYS, 1, HISTORY_MOST)
-        since, until = (_time(parameters, name) for name in ("since", "until"))
+        since, until = (moment(parameters, name) for name in ("since", "until"))
         bucket = single(parameters, "bucket")
         if bucket is not None:
             rows = _reading(reads.buckets)(self._pool, key, since, until, _bucket_seconds(bucket), most)
@@ -129,23 +134,6 @@ def _bucket_seconds(text: str) -> int:
     if not 1 <= seconds <= 86_400:
         raise InvalidRequest(f"The bucket is {text!r}; give 1s to 1d, such as 15s, 5m or 1h.")
     return seconds
-
-
-def _time(parameters: dict[str, list[str]], name: str) -> str | None:
-    text = single(parameters, name)
-    if text is None:
-        return None
-    try:
-        if re.fullmatch(r"[0-9]{1,11}(\.[0-9]{1,6})?", text):
-            moment = datetime.fromtimestamp(float(text), UTC)
-        else:
-            moment = datetime.fromisoformat(text.replace(" ", "+"))  # a + that was not percent-encoded
-        moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)  # PostgreSQL knows no offset above 16 h
-    except (ValueError, OverflowError, OSError):
-        raise InvalidRequest(
-            f"The parameter {name} is {text!r}; give a time such as 2026-01-31T12:00:00Z, or Unix seconds."
-        ) from None
-    return moment.isoformat()
 
 
 def _encode_cursor(item: str | Change) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from kvcast.bus.workers import WorkerReport
 from kvcast.config import Settings
-from kvcast.storage.pool import Pool
 from kvcast.storage.writes import Statements
 from kvcast.web import FunctionApp
-from kvcast.web.opening import Opened, serve_when_open
+from kvcast.web.opening import Opened, open_pool, serve_when_open
 
 from functions.write.committer import Committer
 from functions.write.housekeeping import Housekeeping
@@ -23,14 +22,15 @@ def create_app(settings: Settings | None = None) -> FunctionApp:
 
 
 def _serve(app: FunctionApp, opened: Opened) -> None:
-    settings, (pool, cache, _) = app.settings, opened
+    settings, (pool, cache, on_restore) = app.settings, opened
     statements = Statements(history=settings.history_days > 0, rev_under_lock=settings.cured("row_lock_rev"))
     report = WorkerReport("write", settings.redis_url)
     publisher = Publisher(cache, report, enabled=settings.cured("publish"))
     housekeeping = Housekeeping(pool, statements, publisher, settings)
     # connections of its own, so that callers with transactions of theirs cannot hold up the group commit
-    own_pool = Pool(settings.database_url, 2, discard=settings.cured("discard"))
+    own_pool = open_pool(settings, 2)
     committer = Committer(own_pool, statements, publisher, queue_max=settings.queue_max_items, room=housekeeping)
     Views(app, pool, statements, committer, publisher).install()
+    on_restore.append(publisher.renew)
     for part in (report, publisher, committer, housekeeping):
         part.start()

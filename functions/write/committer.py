@@ -13,6 +13,7 @@ from queue import Empty, SimpleQueue
 from threading import Event
 from typing import Protocol
 
+from kvcast.bus.cache import Cache
 from kvcast.errors import Conflict, InternalError, InvalidValue, KvcastError, OutcomeUnknown, Overloaded
 from kvcast.loops import start_loop
 from kvcast.messages import Change, Write
@@ -111,6 +112,7 @@ class Committer:
     def _commit_units(self, units: list[Unit]) -> None:
         writes = [write for unit in units for write in unit.writes]
         started = time.perf_counter()
+        into = self._publisher.cache
         try:
             refused = self.refused(writes)
             accepted = [write for index, write in enumerate(writes) if index not in refused]
@@ -128,7 +130,7 @@ class Committer:
         COMMIT_SECONDS.observe(time.perf_counter() - started)
         COMMITS.inc()
         GROUP_SIZE.observe(len(writes))
-        self._hand_over(units, refused, changes)
+        self._hand_over(units, refused, changes, into)
 
     def refused(self, writes: Sequence[Write]) -> dict[int, KvcastError]:
         """Index -> error of the writes that would make a key beyond the store's limit."""
@@ -143,7 +145,9 @@ class Committer:
             if write.key not in known or known[write.key].value is None
         }
 
-    def _hand_over(self, units: list[Unit], refused: dict[int, KvcastError], changes: list[Change]) -> None:
+    def _hand_over(
+        self, units: list[Unit], refused: dict[int, KvcastError], changes: list[Change], into: Cache
+    ) -> None:
         remaining = iter(changes)
         index = 0
         finished: list[tuple[Unit, list[Result]]] = []
@@ -159,7 +163,7 @@ class Committer:
                 unit.finish(results)
 
         written = [unit for unit, results in finished if any(isinstance(result, Change) for result in results)]
-        self._publisher.publish(changes, answer, [unit.received_at for unit in written])
+        self._publisher.publish(changes, into, answer, [unit.received_at for unit in written])
 
     def _fail(self, units: list[Unit], error: KvcastError) -> None:
         for unit in units:

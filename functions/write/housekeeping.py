@@ -37,7 +37,6 @@ class Housekeeping:
         self._ended = Event()
 
     def start(self) -> None:
-        sweeps.roll_partitions(self._pool, self._settings.history_days)
         self._keys = reads.count_keys(self._pool)
         start_loop("housekeeping", self._run_for_ever)
 
@@ -49,16 +48,18 @@ class Housekeeping:
         return self._keys >= self._settings.max_keys
 
     def _run_for_ever(self) -> None:
+        roll_at = count_at = 0.0
         reap_at = time.monotonic() + random.uniform(0, REAP_SECONDS)
-        count_at = 0.0
         while not self._ended.wait(EXPIRE_SECONDS * random.uniform(0.8, 1.2)):
             try:
                 self._expire()
+                if time.monotonic() >= roll_at:  # at first too: it may have been stopped for longer than a week
+                    sweeps.roll_partitions(self._pool, self._settings.history_days)
+                    roll_at = time.monotonic() + REAP_SECONDS
                 if time.monotonic() >= reap_at:
                     reap_at = time.monotonic() + REAP_SECONDS
                     sweeps.reap(self._pool)
                     audit.reap(self._pool)
-                    sweeps.roll_partitions(self._pool, self._settings.history_days)
                 if time.monotonic() >= count_at:
                     started = time.monotonic()
                     self._keys = reads.count_keys(self._pool)
@@ -69,9 +70,10 @@ class Housekeeping:
 
     def _expire(self) -> None:
         while True:
+            into = self._publisher.cache
             with self._pool.session() as session:
                 changes = expire(session, self._statements, _EXPIRE_MOST)
             if changes:
-                self._publisher.publish_and_wait(changes)
+                self._publisher.publish_and_wait(changes, into)
             if len(changes) < _EXPIRE_MOST:
                 return

@@ -23,6 +23,7 @@ _MOST_AT_ONCE = 2000
 
 class _Waiting(NamedTuple):
     changes: list[Change]
+    into: Cache
     then: Callable[[], object]
     committed_at: float
     requests: int
@@ -32,7 +33,7 @@ class Publisher:
     """enabled=False commits without publishing, as a process does that dies in between; for tests."""
 
     def __init__(self, cache: Cache, report: WorkerReport, *, enabled: bool = True) -> None:
-        self._cache = cache
+        self.cache = cache
         self._report = report
         self._enabled = enabled
         self._queue: SimpleQueue[_Waiting] = SimpleQueue()
@@ -40,19 +41,26 @@ class Publisher:
     def start(self) -> None:
         start_loop("publisher", self._run_for_ever)
 
-    def publish(self, changes: list[Change], then: Callable[[], object], received: Sequence[float] = ()) -> None:
+    def renew(self, cache: Cache) -> None:
+        """A backup was restored: what is committed from now on belongs into `cache`."""
+        self.cache = cache
+
+    def publish(
+        self, changes: list[Change], into: Cache, then: Callable[[], object], received: Sequence[float] = ()
+    ) -> None:
         """Queue `changes`, just committed, and call `then` once Redis has them, or has failed to take them.
 
+        into: what `cache` was before the commit began; after a restore that brings them to nobody, as they are gone.
         received: when the requests that asked for them had come in, on the clock of `time.perf_counter`.
         """
         now = time.perf_counter()
         for at in received:
             self._report.took("commit", now - at)
-        self._queue.put(_Waiting(changes, then, now, len(received)))
+        self._queue.put(_Waiting(changes, into, then, now, len(received)))
 
-    def publish_and_wait(self, changes: list[Change], received: Sequence[float] = ()) -> None:
+    def publish_and_wait(self, changes: list[Change], into: Cache, received: Sequence[float] = ()) -> None:
         published = Event()
-        self.publish(changes, published.set, received)
+        self.publish(changes, into, published.set, received)
         published.wait()
 
     def _run_for_ever(self) -> None:
@@ -66,19 +74,20 @@ class Publisher:
                     break
                 size += len(waiting[-1].changes)
             try:
-                self._publish(waiting)
+                for cache in dict.fromkeys(one.into for one in waiting):  # one, but in the second after a restore
+                    self._publish(cache, [one for one in waiting if one.into is cache])
             finally:  # whatever happened, it is committed, and nobody may wait for ever
                 for one in waiting:
                     one.then()
 
-    def _publish(self, waiting: list[_Waiting]) -> None:
+    def _publish(self, cache: Cache, waiting: list[_Waiting]) -> None:
         changes = [change for one in waiting for change in one.changes]
         WRITES.inc(len(changes))
         self._report.count("writes", len(changes))
         if not self._enabled:
             return
         try:
-            self._cache.publish(changes)
+            cache.publish(changes)
         except BusUnavailable:
             PUBLISH_FAILURES.inc(len(changes))
             return

@@ -6,15 +6,18 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from kvcast.errors import InvalidRequest, KvcastError, PayloadTooLarge
 from kvcast.messages import Change, Write, decode_write, encode, split_batch
 from kvcast.storage import idempotency, writes
 from kvcast.storage.audit import Action
 from kvcast.storage.pool import Pool, Session
-from kvcast.storage.writes import Statements
+from kvcast.storage.writes import Statements, traced
 from kvcast.tokens import Token, require
 from kvcast.web import Answer, Environ, FunctionApp
 from kvcast.web.answers import JSON
+from kvcast.web.observing import REQUEST_ID
 from kvcast.web.requests import IDEMPOTENCY_KEY, etags, is_ndjson, key_in_path, query, read_body, require_json
 
 from functions.write.auditing import NOTE_HEADER, note_of, record
@@ -33,6 +36,7 @@ class Views:
     ) -> None:
         self._app = app
         self._settings = app.settings
+        self._observer = app.observer
         self._pool = pool
         self._statements = statements
         self._committer = committer
@@ -52,8 +56,14 @@ class Views:
         body = read_body(environ, self._settings.body_max_bytes, self._settings.body_timeout_seconds)
         write = decode_write(body, self._settings.value_max_bytes)
         require(token, "write", write.key)
+        if self._observer.traces:
+            write = msgspec.structs.replace(write, request_id=environ[REQUEST_ID])
+            self._observer.say(environ, key=write.key)
         if not _is_alone(environ):
-            return _raw(_one_answer([_change(self._committer.submit([write])[0])]))
+            change = _change(self._committer.submit([write])[0])
+            if self._observer.traces:
+                self._observer.say(environ, rev=change.rev)
+            return _raw(_one_answer([change]))
         for error in self._committer.refused([write]).values():
             raise error
         action, operation = self._conditional_write(environ, write)
@@ -72,6 +82,9 @@ class Views:
                 f"The batch has {len(parts)} elements; send at most {self._settings.batch_max_items} at a time."
             )
         decoded = [self._decode(part, token) for part in parts]
+        if self._observer.traces:
+            self._observer.say(environ, count=len(parts))
+            decoded = [_traced(one, environ[REQUEST_ID]) for one in decoded]
         accepted = [write for write in decoded if isinstance(write, Write)]
         if not _is_alone(environ):
             return _raw(_batch_answer(decoded, self._committer.submit(accepted)))
@@ -129,10 +142,12 @@ class Views:
         """Run `operation`, and record it, in a transaction of its own, once for each Idempotency-Key."""
         received_at = time.perf_counter()
         note = note_of(environ)
+        into = self._publisher.cache
+        request_id = environ[REQUEST_ID] if self._observer.traces else ""
         changes: list[Change] = []
 
         def call(session: Session) -> str:
-            changes.extend(operation(session))
+            changes.extend(traced(change, request_id) for change in operation(session))
             record(session, environ, token, action, note, changes)
             return render(changes).decode()
 
@@ -146,8 +161,14 @@ class Views:
             recorded = f"{token.name}:{name}"
             answer, repeated = idempotency.once(self._pool, recorded, _fingerprint(environ, body), call)
         if changes:
-            self._publisher.publish_and_wait(changes, [received_at])
+            if self._observer.traces and action != "batch":
+                self._observer.say(environ, key=changes[0].key, rev=changes[0].rev)
+            self._publisher.publish_and_wait(changes, into, [received_at])
         return _raw(answer.encode(), [("Idempotency-Replayed", "true")] if repeated else [])
+
+
+def _traced(decoded: Write | KvcastError, request_id: str) -> Write | KvcastError:
+    return msgspec.structs.replace(decoded, request_id=request_id) if isinstance(decoded, Write) else decoded
 
 
 def _is_alone(environ: Environ) -> bool:

@@ -55,6 +55,7 @@ class Cache:
         self, client: redis.Redis, epoch: str, *, ttl_seconds: float, window: int, guard: bool = True
     ) -> None:
         self._client = client
+        self.epoch = epoch
         self._prefix = f"kvcast:{epoch}"
         self.channel = f"{self._prefix}:changes"
         self._ttl_ms = ttl_seconds * 1000

@@ -81,6 +81,7 @@ class Subscription:
                     self._on_down()
                 _close(pubsub)
             self._ended.wait(full_jitter_seconds(attempt, 0.1, 1.0))
+        self._client.close()
 
     def _listen(self, pubsub: Any) -> None:
         own = self._own.encode()

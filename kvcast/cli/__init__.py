@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from kvcast.cli import doctor, feed, login, serve, server, status, token, values, watch
+from kvcast.cli import audit, backup, doctor, feed, login, serve, server, status, token, values, watch
 from kvcast.cli.output import error_line
 from kvcast.errors import Conflict, KvcastError, NotFound, PreconditionFailed, SettingsError
 
@@ -39,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (server, serve, values, watch, feed, status, doctor, login, token):
+    for module in (server, serve, backup, values, watch, feed, status, audit, doctor, login, token):
         module.register(commands)
     return parser
 

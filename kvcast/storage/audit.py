@@ -16,7 +16,10 @@ _RECORD = """
 _PAGE = """
     SELECT id, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
            token, action, key, count, rev, note, client
-    FROM audit WHERE id < :before ORDER BY id DESC LIMIT :most"""
+    FROM audit
+    WHERE id < :before AND (:since::timestamptz IS NULL OR at >= :since)
+      AND (:key::text IS NULL OR key = :key) AND (:who::text IS NULL OR token = :who)
+    ORDER BY id DESC LIMIT :most"""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -41,9 +44,12 @@ def record(
     session.run(_RECORD, token=token, action=action, key=key, count=count, rev=rev, note=note, client=client)
 
 
-def page(pool: Pool, *, before: int, most: int) -> list[Entry]:
-    """At most `most` rows with an id below `before`, newest first."""
-    return [Entry(*row) for row in pool.run(_PAGE, before=before, most=most)]
+def page(
+    pool: Pool, *, before: int, most: int, since: str | None = None, key: str | None = None, who: str | None = None
+) -> list[Entry]:
+    """At most `most` rows with an id below `before`, newest first. since: RFC 3339; who: a token's name."""
+    rows = pool.run(_PAGE, before=before, most=most, since=since, key=key, who=who)
+    return [Entry(*row) for row in rows]
 
 
 def reap(pool: Pool) -> None:

@@ -160,11 +160,15 @@ class Session:
 
 
 class Pool:
-    """At most `size` connections, opened when first needed, the warmest used first."""
+    """At most `size` connections, opened when first needed, the warmest used first.
+
+    on_discard: a connection was thrown away; on_exhausted: a call was refused, as none was free.
+    """
 
     def __init__(
         self, url: str, size: int, *, wait_seconds: float = 1.0, discard: bool = True,
         statement_timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS,
+        on_discard: Callable[[], object] = lambda: None, on_exhausted: Callable[[], object] = lambda: None,
     ) -> None:
         self._open: Callable[[], Session] = lambda: Session(
             connect(url, statement_timeout_seconds=statement_timeout_seconds)
@@ -174,6 +178,8 @@ class Pool:
         self._lock = Lock()
         self._wait_seconds = wait_seconds
         self._discard = discard
+        self._on_discard = on_discard
+        self._on_exhausted = on_exhausted
         self.opened = 0
         self.discarded = 0
 
@@ -183,6 +189,7 @@ class Pool:
         OutcomeUnknown when the connection broke in use.
         """
         if not self._free.acquire(timeout=self._wait_seconds):
+            self._on_exhausted()
             raise StorageUnavailable("Every connection to PostgreSQL is busy; try again.")
         try:
             session = self._take()
@@ -248,6 +255,7 @@ class Pool:
                 self._idle.append(session)
         else:
             self.discarded += 1
+            self._on_discard()
             session.close()
 
 

@@ -25,10 +25,10 @@ def packed_columns() -> str:
     return f"concat_ws(' ', {key}, {rest})"
 
 
-def unpack(packed: str, value: str) -> Change:
+def unpack(packed: str, value: str, request_id: str = "") -> Change:
     """The change of a row whose value is known. Neither a key nor a category holds a blank."""
     key, category, rev, prev, updated_at, expires_ms = packed.split(" ")
-    return Change(key, value.encode(), category, int(rev), int(prev), updated_at, int(expires_ms))
+    return Change(key, value.encode(), category, int(rev), int(prev), updated_at, int(expires_ms), request_id)
 
 
 def epoch_ms(column: str) -> str:

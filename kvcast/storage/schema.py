@@ -1,10 +1,10 @@
-"""Making the schema: once, under a lock, by the role that owns it."""
+"""Making the schema and bringing it forward: under a lock, in one transaction, by the role that owns it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib import resources
 
 from pg8000.exceptions import DatabaseError, InterfaceError
@@ -14,9 +14,10 @@ from kvcast.errors import InternalError, OutcomeUnknown, SettingsError, StorageU
 from kvcast.storage.pool import MISSING_RIGHT, Pool, connect, sqlstate, translated
 from kvcast.storage.roles import admit, role_of
 
-VERSION = 1
+VERSION = 2
 _MISSING_TABLE = "42P01"
 LOCK_POLL_SECONDS = 0.1
+LOCK_SECONDS = 2.0  # for a table's lock: whoever comes behind waits as long
 _LOCK = 0x6B766361  # "kvca"; any number that nobody else uses
 
 
@@ -32,24 +33,34 @@ def migrate(
     right is missing.
     """
     roles = {functions_role} if functions_role else set()
-    connection = connect(url, statement_timeout_seconds=60, setting=setting)
-    try:
-        connection.run("SET timezone TO 'UTC'")
-        _lock(connection, say)
-        held = _held_version(connection)
-        if held > VERSION:
-            raise SettingsError(
-                f"The database has schema version {held}, this kvcast knows {VERSION}; run a newer kvcast."
-            )
+    with owning(url, say, setting=setting) as connection:
+        held = held_version(connection)
         if functions_url and role_of(functions_url) != role_of(url):
             admit(connection, functions_url)
             roles.add(role_of(functions_url))
         connection.run("BEGIN")  # one transaction, so that no function sees tables that it may not read yet
-        if held < VERSION:
-            _create(connection)
+        if held:
+            connection.run(f"SET LOCAL lock_timeout = {int(LOCK_SECONDS * 1000)}")
+        for script in scripts_after(held):
+            connection.run(script)
         for role in roles:
-            _grant(connection, role)
+            for grant in grants(role):
+                connection.run(grant)
         connection.run("COMMIT")
+
+
+@contextmanager
+def owning(url: str, say: Callable[[str], object], *, setting: str) -> Iterator[Connection]:
+    """A connection as the schema's owner that holds the lock of all who change the schema.
+
+    say: gets a sentence when another one holds it. Raises StorageUnavailable or OutcomeUnknown, also for what fails
+    inside.
+    """
+    connection = connect(url, statement_timeout_seconds=60, setting=setting)
+    try:
+        connection.run("SET timezone TO 'UTC'")
+        _lock(connection, say)
+        yield connection
     except DatabaseError as error:
         raise translated(error) from error
     except (InterfaceError, OSError) as error:
@@ -75,7 +86,7 @@ def usable_epoch(pool: Pool) -> str:
     Raises StorageUnavailable, with a sentence for the operator, also when this release cannot use the schema.
     """
     try:
-        held = dict(pool.run("SELECT name, value FROM kvcast.meta WHERE name IN ('schema', 'epoch')"))
+        held = dict(pool.run("SELECT name, value FROM kvcast.meta"))
     except InternalError as error:
         state = sqlstate(error.__cause__)
         if state == _MISSING_TABLE:
@@ -86,28 +97,46 @@ def usable_epoch(pool: Pool) -> str:
             ) from error
         raise
     version = int(held["schema"])
-    if version != VERSION:
-        mend = "run kvcast migrate" if version < VERSION else "run a newer kvcast"
-        raise StorageUnavailable(f"The schema has version {version}, this kvcast needs {VERSION}; {mend}.")
+    if version < VERSION:
+        raise StorageUnavailable(f"The schema has version {version}, this kvcast needs {VERSION}; run kvcast migrate.")
+    if not _fits(held):
+        raise StorageUnavailable(f"The schema has version {version}, this kvcast knows {VERSION}; run a newer kvcast.")
     return str(held["epoch"])
 
 
-def _held_version(connection: Connection) -> int:
+def _fits(held: dict[str, str]) -> bool:
+    """Whether the functions of this release can use a schema at least as new, which `least` tells them."""
+    return int(held.get("least", held["schema"])) <= VERSION
+
+
+def held_version(connection: Connection) -> int:
+    """The version of the schema that is there; 0: none. Raises SettingsError where it is too new for this release."""
     if connection.run("SELECT to_regclass('kvcast.meta')")[0][0] is None:
         return 0
-    rows = connection.run("SELECT value FROM kvcast.meta WHERE name = 'schema'")
-    return int(rows[0][0]) if rows else 0
+    held = dict(connection.run("SELECT name, value FROM kvcast.meta"))
+    if not _fits(held):
+        raise SettingsError(
+            f"The database has schema version {held['schema']}, this kvcast knows {VERSION}; run a newer kvcast."
+        )
+    return int(held["schema"])
 
 
-def _create(connection: Connection) -> None:
-    script = resources.files("kvcast.storage").joinpath("schema.sql").read_text(encoding="utf-8")
-    connection.run(script)
-    connection.run(f"INSERT INTO kvcast.meta VALUES ('schema', '{VERSION}')")
+def scripts_after(held: int) -> Iterator[str]:
+    """The SQL that brings version `held` to VERSION; each notes its version itself."""
+    folder = resources.files("kvcast.storage").joinpath("migrations")
+    for version in range(held + 1, VERSION + 1):
+        script = folder.joinpath(f"{version:04}.sql").read_text(encoding="utf-8")
+        yield (
+            f"SET search_path TO kvcast;\n{script}\n"
+            f"INSERT INTO kvcast.meta VALUES ('schema', '{version}')"
+            " ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value;\n"
+        )
 
 
-def _grant(connection: Connection, role: str) -> None:
+def grants(role: str) -> list[str]:
+    """Statements that give `role` what a function needs, and no more."""
     role = identifier(role)
-    for statement in (
+    return [
         f"GRANT USAGE ON SCHEMA kvcast TO {role}",
         f"GRANT SELECT ON kvcast.meta TO {role}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON kvcast.kv, kvcast.tick, kvcast.idempotency TO {role}",
@@ -115,5 +144,4 @@ def _grant(connection: Connection, role: str) -> None:
         f"GRANT USAGE, SELECT ON SEQUENCE kvcast.rev TO {role}",
         "REVOKE ALL ON FUNCTION kvcast.roll_partitions(integer), kvcast.reap_audit() FROM PUBLIC",
         f"GRANT EXECUTE ON FUNCTION kvcast.roll_partitions(integer), kvcast.reap_audit() TO {role}",
-    ):
-        connection.run(statement)
+    ]

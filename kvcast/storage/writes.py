@@ -153,12 +153,16 @@ def write_all(session: Session, statements: Statements, writes: Sequence[Write])
     by_key = {packed.partition(" ")[0]: packed for (packed,) in rows}
     changes: list[Change | None] = [None] * len(writes)
     for index in first:
-        changes[index] = unpack(by_key[writes[index].key], writes[index].value)
+        changes[index] = unpack(by_key[writes[index].key], writes[index].value, writes[index].request_id)
     if later:
         rows = _run_many(session, statements.repeat, [carried[i] for i in later])
         for index, row in zip(later, rows, strict=True):
-            changes[index] = change(row)
+            changes[index] = traced(change(row), writes[index].request_id)
     return [made for made in changes if made is not None]
+
+
+def traced(change: Change, request_id: str) -> Change:
+    return msgspec.structs.replace(change, request_id=request_id) if request_id else change
 
 
 def commit_all(pool: Pool, statements: Statements, writes: Sequence[Write]) -> list[Change]:

@@ -12,6 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from kvcast.config import Settings
 from kvcast.errors import KvcastError
+from kvcast.logs import set_up
 from kvcast.tokens import Keyring, Scope, Token, require
 from kvcast.web.answers import Endpoint, Environ, error_answer, from_http_exception, unforeseen
 from kvcast.web.cors import Cors
@@ -19,7 +20,7 @@ from kvcast.web.fastpath import FastPath
 from kvcast.web.gate import Gate, for_operators
 from kvcast.web.health import Health
 from kvcast.web.limiting import Limit, from_exceeded, install_limiter
-from kvcast.web.observing import Observer, set_up_logging
+from kvcast.web.observing import Observer
 
 
 class FunctionApp(Flask):
@@ -27,12 +28,14 @@ class FunctionApp(Flask):
 
     def __init__(self, name: str, settings: Settings, *, shared_limits: bool) -> None:
         super().__init__(f"kvcast.{name}", static_folder=None)
-        set_up_logging(settings.log_level)
+        set_up(
+            name, settings.log_level, settings.log_format, settings.server_name, requests=bool(settings.access_log)
+        )
         self.function_name = name
         self.settings = settings
         self.keyring = Keyring(settings.accepted_tokens())
         self.health = Health()
-        self.observer = Observer(name, access_log=bool(settings.access_log))
+        self.observer = Observer(name)
         self.rate_limiter = install_limiter(self, redis_url=settings.redis_url if shared_limits else "")
         self.url_map.merge_slashes = False  # `//` in an address is an error of the client, not a redirect
         self._fast = FastPath(Gate(self.wsgi_app, self.health, settings.management_port), self.observer)

@@ -9,13 +9,16 @@ from kvcast.web.answers import STATUS_LINES, Environ, Headers
 
 WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
-_EXPOSED = "ETag, Retry-After, X-Cache, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Idempotency-Replayed"
+_EXPOSED = (
+    "ETag, Retry-After, X-Cache, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Idempotency-Replayed, "
+    "X-Request-Id"
+)
+_TAKEN = (
+    "Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, Kvcast-Note, Last-Event-ID, X-Request-Id"
+)
 _PREFLIGHT = [
     ("Access-Control-Allow-Methods", "GET, POST, DELETE"),
-    (
-        "Access-Control-Allow-Headers",
-        "Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, Kvcast-Note, Last-Event-ID",
-    ),
+    ("Access-Control-Allow-Headers", _TAKEN),
     ("Access-Control-Max-Age", "600"),
 ]
 _VARY = ("Vary", "Origin")

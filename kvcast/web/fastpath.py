@@ -24,6 +24,7 @@ class FastPath:
     def __init__(self, behind: WsgiApp, observer: Observer) -> None:
         self._behind = behind
         self._observer = observer
+        self._traces = observer.traces
         self._routes: dict[tuple[str, str], tuple[str, Endpoint, Limit]] = {}
 
     def add(self, method: str, path: str, route: str, endpoint: Endpoint, limit: Limit) -> None:
@@ -38,8 +39,9 @@ class FastPath:
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         found = self._routes.get((method, path)) or self._routes.get((method, path[: path.find("/", 1) + 1]))
+        named = self._observer.named(environ) if self._traces or "HTTP_X_REQUEST_ID" in environ else None
         if found is None:
-            return self._behind(environ, start_response)
+            return self._behind(environ, _with(named, start_response) if named else start_response)
         route, endpoint, limit = found
         started = time.perf_counter()
         further: Headers = []
@@ -53,4 +55,11 @@ class FastPath:
         except Exception as error:
             answer = error_answer(unforeseen(error))
         self._observer.done(environ, route, answer.status, time.perf_counter() - started)
-        return answer.to_wsgi(start_response, further)
+        return answer.to_wsgi(start_response, [*further, *named] if named else further)
+
+
+def _with(further: Headers, start_response: Callable[..., Any]) -> Callable[..., Any]:
+    def start(status: str, headers: Headers, exc_info: Any = None) -> Any:
+        return start_response(status, [*headers, *further], exc_info)
+
+    return start

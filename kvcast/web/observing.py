@@ -1,25 +1,33 @@
-"""What is noted of every request: metrics, and a JSON line where asked for. Tokens and bodies never."""
+"""What is noted of every request: metrics, and a log line where asked for. Tokens and bodies never."""
 
 from __future__ import annotations
 
-import logging
-import sys
 from typing import Any
 
-from kvcast.messages import encode
+from kvcast import logs
 from kvcast.metrics import REQUEST_SECONDS, REQUESTS
-from kvcast.web.answers import Environ
+from kvcast.web.answers import Environ, Headers
 
-_access_log = logging.getLogger("kvcast.access")
+REQUEST_ID = "kvcast.request_id"
+LOGGED = "kvcast.logged"  # what a view has to say of a request in its line
 
 
 class Observer:
-    """Notes the requests of one function."""
+    """Notes the requests of one function. traces: whether each gets a log line, and so an id."""
 
-    def __init__(self, function: str, *, access_log: bool) -> None:
+    def __init__(self, function: str) -> None:
         self._function = function
-        self._access_log = access_log
+        self.traces = logs.traces()
         self._counters: dict[tuple[str, int], tuple[Any, Any]] = {}
+
+    def named(self, environ: Environ) -> Headers:
+        """What an answer says of its request's id, which is made where none was given."""
+        environ[REQUEST_ID] = found = logs.request_id(environ.get("HTTP_X_REQUEST_ID"))
+        return [("X-Request-Id", found)]
+
+    def say(self, environ: Environ, **fields: Any) -> None:
+        """Add `fields` to the line of this request."""
+        environ.setdefault(LOGGED, {}).update(fields)
 
     def done(self, environ: Environ, route: str, status: int, seconds: float) -> None:
         """route: the rule, never the address itself, of which there are endlessly many."""
@@ -31,28 +39,18 @@ class Observer:
             )
         children[0].inc()
         children[1].observe(seconds)
-        if self._access_log:
-            _access_log.info("%s", self._line(environ, status, seconds))
+        if self.traces:
+            logs.access.info("answered", extra={"fields": self._fields(environ, route, status, seconds)})
 
-    def _line(self, environ: Environ, status: int, seconds: float) -> str:
-        # JSON escapes control characters, so no request can forge a line
-        line = {
+    def _fields(self, environ: Environ, route: str, status: int, seconds: float) -> dict[str, Any]:
+        return {
             "function": self._function,
+            "request_id": environ.get(REQUEST_ID),
             "method": environ.get("REQUEST_METHOD"),
+            "route": route,
             "path": environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace"),
             "status": status,
             "milliseconds": round(seconds * 1000, 2),
             "client": environ.get("REMOTE_ADDR"),
+            **environ.get(LOGGED, {}),
         }
-        return encode(line).decode()
-
-
-def set_up_logging(level: str) -> None:
-    """Log to standard error, once a process."""
-    root = logging.getLogger("kvcast")
-    if not root.handlers:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        root.addHandler(handler)
-        root.propagate = False
-    root.setLevel(level.upper())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from io import BytesIO
 from urllib.parse import parse_qsl
 
@@ -113,6 +114,24 @@ def whole_number(parameters: dict[str, list[str]], name: str, default: int, leas
     if not re.fullmatch(r"[0-9]{1,19}", text) or not least <= int(text) <= most:
         raise InvalidRequest(f"The parameter {name} is {text!r}; give a whole number from {least} to {most}.")
     return int(text)
+
+
+def moment(parameters: dict[str, list[str]], name: str) -> str | None:
+    """A point in time as PostgreSQL takes it, from ISO 8601 or Unix seconds. Raises InvalidRequest."""
+    text = single(parameters, name)
+    if text is None:
+        return None
+    try:
+        if re.fullmatch(r"[0-9]{1,11}(\.[0-9]{1,6})?", text):
+            found = datetime.fromtimestamp(float(text), UTC)
+        else:
+            found = datetime.fromisoformat(text.replace(" ", "+"))  # a + that was not percent-encoded
+        found = found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)  # PostgreSQL knows no offset above 16 h
+    except (ValueError, OverflowError, OSError):
+        raise InvalidRequest(
+            f"The parameter {name} is {text!r}; give a time such as 2026-01-31T12:00:00Z, or Unix seconds."
+        ) from None
+    return found.isoformat()
 
 
 def min_rev(parameters: dict[str, list[str]]) -> int:

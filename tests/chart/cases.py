@@ -72,6 +72,10 @@ EVERYTHING: dict[str, Any] = {
         "nodeSelector": {"disk": "fast"},
     },
     "redis": {"persistence": {"size": "5Gi", "storageClass": ""}, "probes": {"liveness": {"periodSeconds": 30}}},
+    "backup": {
+        "enabled": True, "image": {"repository": "postgres", "tag": "18"}, "nodeSelector": {"disk": "fast"},
+        "persistence": {"existingClaim": "elsewhere"},
+    },
     "ingress": {
         "host": "prices.example.org", "className": "own", "annotations": {"a.example/b": "c"},
         "tls": {"enabled": True, "secretName": "prices-tls"},
@@ -84,7 +88,9 @@ EVERYTHING: dict[str, Any] = {
 MONITORING: dict[str, Any] = {
     "monitoring": {
         "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
-        "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
+        "prometheusRule": {
+            "enabled": True, "labels": {"release": "prometheus"}, "runbookUrl": "https://docs.example/runbook.md",
+        },
         "dashboard": {"enabled": True},
     }
 }
@@ -113,6 +119,8 @@ CASES: dict[str, dict[str, Any]] = {
     "accounts of ours": {**ASKING_KUBERNETES, "read": {
         "clusterView": {"enabled": True}, "serviceAccount": {"name": "ours"}}},
     "monitoring": MONITORING,
+    "backup": {"backup": {"enabled": True}},
+    "backup of an external database": {**EXTERNAL, "backup": {"enabled": True}},
     "no network policy": {"networkPolicy": {"enabled": False}},
     "nobody may call": {"networkPolicy": {"ingressFrom": [], "monitoringFrom": []}},
     "nothing is kept": {store: {"persistence": {"enabled": False}} for store in ("postgresql", "redis")},

@@ -95,6 +95,8 @@ def pods(objects: list[Object]) -> Iterator[tuple[str, Object]]:
         name = f"{found['kind']}/{found['metadata']['name']}"
         if found["kind"] == "Pod":
             yield name, found
+        elif found["kind"] == "CronJob":
+            yield name, found["spec"]["jobTemplate"]["spec"]["template"]
         elif "template" in found.get("spec", {}):
             yield name, found["spec"]["template"]
 

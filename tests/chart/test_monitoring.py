@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import fields
 from typing import Any
 
 import jsonschema
@@ -11,12 +12,13 @@ import pytest
 from prometheus_client import Counter, Gauge, Histogram
 
 import kvcast.metrics
+from kvcast.config import Settings
 from tests.chart.cases import CASES, MONITORING
 from tests.chart.rendering import CHART, NAMESPACE, Object, of_kind, pods, render
 from tests.chart.test_ownership import labels_match
 
 ADDED_BY_PROMETHEUS = {"namespace", "pod", "le"}
-OTHERS_METRICS = ("container_", "kube_")  # of the kubelet and of kube-state-metrics
+OTHERS_METRICS = ("container_", "kube_", "kubelet_")  # of the kubelet and of kube-state-metrics
 OBJECT: dict[str, Any] = {
     "type": "object",
     "required": ["apiVersion", "kind", "metadata", "spec"],
@@ -44,7 +46,7 @@ SPECS: dict[str, tuple[str, dict[str, Any]]] = {
                 "properties": {
                     "alert": {"pattern": "^Kvcast[A-Z]"}, "expr": {"type": "string"}, "for": {"pattern": "^[0-9]+m$"},
                     "labels": {**TEXTS, "required": ["severity"]},
-                    "annotations": {**TEXTS, "required": ["summary", "description"]},
+                    "annotations": {**TEXTS, "required": ["summary", "description", "runbook_url"]},
                 }}}},
         }}}}),
     "ScaledObject": ("keda.sh/v1alpha1", {
@@ -154,6 +156,24 @@ def test_alerts_are_about_this_release() -> None:
         assert alert["annotations"]["summary"].endswith(".")
     names = [alert["alert"] for alert in alerts()]
     assert len(names) == len(set(names))
+
+
+def test_each_alert_has_its_section_in_the_runbook_and_leads_there() -> None:
+    text = (CHART.parents[1] / "docs/runbook.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^## (Kvcast\w+)\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE))
+    assert list(sections) == [alert["alert"] for alert in alerts()]
+    for alert in alerts():
+        address, _, anchor = alert["annotations"]["runbook_url"].partition("#")
+        assert (address, anchor) == ("https://docs.example/runbook.md", alert["alert"].lower())
+        for part in ("**What it means.**", "**How to look.**", "**What to do.**"):
+            assert part in sections[alert["alert"]], f"{alert['alert']} has no {part}"
+
+
+def test_the_runbook_names_metrics_and_settings_that_exist() -> None:
+    text = (CHART.parents[1] / "docs/runbook.md").read_text(encoding="utf-8")
+    settings = {spec.metadata["name"] for spec in fields(Settings)}
+    assert set(re.findall(r"`(kvcast_[a-z_]+)", text)) <= metrics().keys()
+    assert set(re.findall(r"`(KVCAST_[A-Z_]+)", text)) <= settings
 
 
 def test_the_monitor_scrapes_the_functions_and_nothing_else() -> None:

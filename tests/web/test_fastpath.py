@@ -81,7 +81,7 @@ def read(database: Database, settings: Settings) -> FunctionApp:
         settings.redis_url, "none", on_record=lambda _: None, on_up=lambda: None, on_down=lambda: None
     )
     lookup = Lookup(pool, cache, L1(0), subscription, report)
-    ReadViews(app, pool, lookup, Stats(pool, report, database.epoch)).install()
+    ReadViews(app, pool, lookup, Stats(pool, report)).install()
     return app
 
 

@@ -10,10 +10,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from prometheus_client import REGISTRY
 
+from kvcast.config import Settings
 from kvcast.embedded import FUNCTIONS_ROLE, Postgres, Stores
+from kvcast.errors import OutcomeUnknown, StorageUnavailable
 from kvcast.storage.pool import connect
 from kvcast.storage.schema import VERSION, migrate
+from kvcast.web.opening import open_pool
 from tests.calls import Caller, assert_error
 from tests.conftest import Server
 from tests.databases import Database, guarded_role
@@ -117,11 +121,25 @@ def test_a_database_that_is_started_after_the_function(postgres: Postgres, serve
     ("version", "mend"), [(VERSION + 1, "run a newer kvcast"), (VERSION - 1, "run kvcast migrate")]
 )
 def test_a_schema_of_another_release(database: Database, serve: Serve, version: int, mend: str) -> None:
-    database.as_owner(f"UPDATE meta SET value = '{version}' WHERE name = 'schema'")
+    least = "SELECT value FROM meta WHERE name = 'least'"
+    [[before]] = database.own.run(least)
+    database.as_owner(f"UPDATE meta SET value = '{version}' WHERE name IN ('schema', 'least')")
     waiting = Waiting(serve, "read", database.database_url, mend)
     waiting.assert_it_waits()
-    database.as_owner(f"UPDATE meta SET value = '{VERSION}' WHERE name = 'schema'")
+    database.as_owner(
+        f"UPDATE meta SET value = '{VERSION}' WHERE name = 'schema'",
+        f"UPDATE meta SET value = '{before}' WHERE name = 'least'",
+    )
     waiting.assert_it_serves()
+
+
+def test_a_newer_schema_that_says_so_is_served(database: Database, serve: Serve) -> None:
+    database.as_owner(f"UPDATE meta SET value = '{VERSION + 1}' WHERE name = 'schema'")
+    try:
+        migrate(database.owner_url)  # as the way back to this release does first
+        assert serve("read", DATABASE_URL=database.database_url)
+    finally:
+        database.as_owner(f"UPDATE meta SET value = '{VERSION}' WHERE name = 'schema'")
 
 
 def test_a_role_without_rights_on_the_schema(stores: Stores, database: Database, serve: Serve) -> None:
@@ -149,3 +167,14 @@ def test_a_database_that_is_lost_later_leaves_it_ready(postgres: Postgres, serve
     # first, it may be, that a connection from before has broken
     assert eventually(lambda: "cannot be reached" in outcome())
     assert never_within(lambda: "cannot serve yet" in server.log(), 0.2)
+
+
+def test_metrics_count_connections_thrown_away_and_calls_for_which_none_was_free(database: Database) -> None:
+    names = ("kvcast_pool_discarded_total", "kvcast_pool_exhausted_total")
+    before = [REGISTRY.get_sample_value(name) or 0.0 for name in names]
+    with closing(open_pool(Settings(database_url=database.database_url), 1)) as pool:
+        with pool.session(), pytest.raises(StorageUnavailable, match="busy"), pool.session():
+            pass
+        with pytest.raises(OutcomeUnknown), pool.session():
+            raise RuntimeError("its greenlet was killed")
+    assert [REGISTRY.get_sample_value(name) or 0.0 for name in names] == [before[0] + 1, before[1] + 1]

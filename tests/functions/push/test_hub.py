@@ -151,6 +151,17 @@ def test_a_viewer_that_leaves_is_forgotten() -> None:
     assert not hub.watchers("p.x", "c")
 
 
+def test_after_a_restore_nothing_from_before_is_known_or_told() -> None:
+    hub = Hub("before")
+    viewer = watching(hub, Watch(), "gold")
+    hub.offer(change("gold", 105))
+    hub.renew("restored")
+    assert (hub.epoch, hub.viewers, hub.newest("gold"), viewer.gone) == ("restored", {}, None, True)
+    later = watching(hub, Watch(), "gold")
+    assert hub.offer(change("gold", 90)), "its revs are those of the backup"
+    assert [frame.change.rev for frame in later.collect(0, lambda _frame: 0)[0] if frame.change] == [90]
+
+
 def test_absence_is_known_and_told_to_nobody() -> None:
     hub = Hub("e")
     one = watching(hub, EVERY, "gold")

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from kvcast.bus.cache import Cache
 from kvcast.bus.connection import open_redis
 from kvcast.config import Settings
-from kvcast.messages import Write, encode_record
+from kvcast.errors import Unavailable
+from kvcast.messages import Change, Subscribe, Write, encode_record
 from tests.conftest import Server
 from tests.databases import Database
 from tests.functions.push.changing import change
@@ -17,7 +18,9 @@ from tests.polling import eventually
 
 from functions.push import relay as relays
 from functions.push.hub import Hub
+from functions.push.joining import Joiner
 from functions.push.relay import Relay
+from functions.push.viewer import Viewer, Watch
 
 VIEWERS = 200
 MESSAGES = 45_000
@@ -53,7 +56,7 @@ def test_a_redis_that_was_away_for_long_and_comes_back_older_is_brought_up(
     monkeypatch.setattr(relays, "LAG_SECONDS", 0.1)
     cache = database.cache()
     settings = Settings(redis_url=database.redis_url)
-    relay = Relay(Hub(database.epoch), database.pool(), cache, settings, on_new_epoch=lambda: None)
+    relay = Relay(Hub(database.epoch), database.pool(), cache, settings)
     database.commit(Write("away", "1"))
     relay.sweep()
     [saved] = cache.get(["away"])
@@ -72,3 +75,38 @@ def test_a_redis_that_was_away_for_long_and_comes_back_older_is_brought_up(
     [held] = cache.get(["away"])
     assert held is not None
     assert held.rev == newer.rev
+
+
+def test_a_relay_of_the_epoch_before_a_restore_tells_the_hub_nothing_more(database: Database) -> None:
+    hub = Hub(database.epoch)
+    viewer = Viewer(lambda _viewer: None)
+    relay = Relay(hub, database.pool(), database.cache(), Settings(redis_url=database.redis_url))
+    hub.renew("restored")
+    hub.add(viewer)
+    hub.watch(viewer, Watch(), ["gold"], (), ())
+    relay.heard(encode_record(change("gold", 105)))
+    database.commit(Write("gold", "1"))
+    relay.sweep()
+    assert hub.newest("gold") is None
+    database.as_owner("UPDATE meta SET value = 'restored' WHERE name = 'epoch'")
+    assert relay.sweep() == 0
+
+
+def test_a_snapshot_read_across_a_restore_reaches_neither_viewer_nor_hub(database: Database) -> None:
+    database.commit(Write("gold", "1"))
+    hub = Hub(database.epoch)
+    viewer, later = Viewer(lambda _viewer: None), Viewer(lambda _viewer: None)
+
+    class Restored(Cache):
+        def get(self, keys: Sequence[str]) -> list[Change | None]:
+            found = [change("gold", 105)]  # and while it is on its way
+            hub.renew("restored")
+            hub.add(later)
+            hub.watch(later, Watch(), ["gold"], (), ())
+            return [*found]
+
+    cache = Restored(database.redis, database.epoch, ttl_seconds=60, window=0)
+    hub.add(viewer)
+    with pytest.raises(Unavailable):
+        Joiner(hub, database.pool(), cache, replay_most=10, covered_most=10).join(viewer, Subscribe(keys=["gold"]))
+    assert hub.newest("gold") is None

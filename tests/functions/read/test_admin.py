@@ -44,9 +44,28 @@ def test_the_audit_is_read_page_by_page(call: Caller, unique_key: Names) -> None
     assert seen[:5] == keys[::-1]
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=501", "before=0", "before=x", "since=1"])
+@pytest.mark.parametrize("query", [
+    "limit=0", "limit=501", "before=0", "before=x", "since=yesterday", "who=a&who=b", "by=admin",
+])
 def test_a_query_that_cannot_be_is_refused(call: Caller, query: str) -> None:
     assert_error(call("GET", f"/audit?{query}"), 400, "invalid_request")
+
+
+def test_the_audit_is_searched_by_time_key_and_name(call: Caller, unique_key: Names) -> None:
+    keys = [unique_key(name) for name in ("first", "second")]
+    for key in keys:
+        call.add(key, "1", if_none_match="*")
+
+    def found(query: str) -> list[str]:
+        return [row["key"] for row in call("GET", f"/audit?{query}").json()["data"]]
+
+    [second] = call("GET", f"/audit?key={keys[1]}").json()["data"]
+    assert (second["key"], second["token"]) == (keys[1], "admin")
+    assert found(f"key={keys[0]}&who=admin") == [keys[0]]
+    assert found(f"key={keys[0]}&who=nobody") == []
+    assert found(f"since={second['at']}")[-1] == keys[1]
+    assert found("since=2100-01-01T00:00:00Z") == []
+    assert_error(call("GET", "/audit?key=a%20b"), 400, "invalid_key")
 
 
 def test_the_last_page_has_no_next(call: Caller, unique_key: Names) -> None:
