@@ -45,5 +45,6 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
 
 
 def _three(spread: Spread | None) -> list[float]:
+    """An endless ratio becomes null, which JSON has in its place."""
     assert spread is not None  # its name came from a run
     return [float(f"{value:.{_DIGITS}g}") for value in (spread.least, spread.median, spread.most)]

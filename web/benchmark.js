@@ -3,7 +3,7 @@
 import { chrome } from "/chrome.js";
 import { changes, t } from "/i18n.js";
 import { element } from "/page.js";
-import { figureName, made, number, showRun, sideName, sidesTable } from "/report.js";
+import { figureName, made, number, ranged, showRun, sideName, sidesTable } from "/report.js";
 
 const ELSEWHERE = "polling"; // the part that /socket-vs-polling shows
 const PROCESSES = "processes";
@@ -13,7 +13,7 @@ function aimLine({ figure, relation, bound, beside, standing, reached }) {
   const mark = element("span", { className: `mark ${reached ? "up" : "down"}`,
     textContent: `${reached ? "✓" : "×"} ${t(reached ? "report.reached" : "report.missed")}` });
   const words = t(beside ? "report.aim-beside" : "report.aim", {
-    figure: figureName(figure), standing: number(standing[1]), beside: sideName(beside || "kvcast"),
+    figure: figureName(figure), standing: ranged(standing), beside: sideName(beside || "kvcast"),
     relation: relation === ">=" ? "≥" : "≤", bound: number(bound),
   });
   return element("li", {}, mark, ` · ${words}`);

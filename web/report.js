@@ -34,13 +34,15 @@ export async function showRun(show) {
   }
 }
 
-/** Three digits that matter, as the language writes them. */
+/** Three digits that matter, as the language writes them; null is beyond all numbers. */
 export function number(value) {
+  if (value === null) return "∞";
   const digits = Math.abs(value) >= 100 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: 3 };
   return new Intl.NumberFormat(language(), digits).format(value);
 }
 
-function ranged([least, median, most]) {
+/** The median, and least to most where the runs differ. */
+export function ranged([least, median, most]) {
   return least === most ? number(median) : `${number(median)} (${number(least)}–${number(most)})`;
 }
 
@@ -73,7 +75,7 @@ function bar([least, median, most], longest) {
   const range = document.createElementNS(SVG, "path");
   range.setAttribute("d", `M${at(least)} 10H${at(most)}`);
   drawing.append(box, range);
-  return element("td", { className: "bar" }, drawing, ranged([least, median, most]));
+  return element("td", { className: "bar" }, element("div", {}, drawing, ranged([least, median, most])));
 }
 
 function names(sides, first) {
