@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def main() -> int:
         tools.wrk()
         tools.node()
         for part in arguments.what or PARTS:
-            run_part(part, plan, arguments.results)
+            run_part(part, plan, arguments.results, command(arguments.what, plan))
     except KvcastError as error:
         print(f"bench: {error.message}", file=sys.stderr)
         return 1
@@ -47,13 +48,20 @@ def main() -> int:
     return 0
 
 
-def run_part(part: str, plan: Plan, folder: Path) -> None:
+def command(what: Sequence[str], plan: Plan) -> str:
+    """What repeats the run."""
+    options = {"--rounds": (plan.rounds, Plan.rounds), "--seconds": (plan.seconds, Plan.seconds)}
+    chosen = [*what, *(f"{name} {value:g}" for name, (value, usual) in options.items() if value != usual)]
+    words = " ".join(chosen)
+    return "make bench" + (f' WHAT="{words}"' if " " in words else f" WHAT={words}" if words else "")
+
+
+def run_part(part: str, plan: Plan, folder: Path, repeated_by: str) -> None:
     print(f"{part} ...", flush=True)
     on = machine.describe()
     began = time.monotonic()
     comparisons = import_module(f"benchmarks.parts.{part}").run(plan)
-    command = f"make bench WHAT={part}"
-    run = results.PartRun(part, results.now(), command, time.monotonic() - began, on, comparisons)
+    run = results.PartRun(part, results.now(), repeated_by, time.monotonic() - began, on, comparisons)
     results.save(folder, run)
     for comparison in comparisons:
         if not comparison.aims:

@@ -154,11 +154,14 @@ class Watchers:
         self.all: list[Watcher] = []
 
     def __enter__(self) -> Watchers:
-        for make in self._makers:
-            watcher = make()
-            watcher.start()
-            watcher.delays.clear()
-            self.all.append(watcher)
+        try:
+            for make in self._makers:
+                self.all.append(make())
+                self.all[-1].start()
+                self.all[-1].delays.clear()
+        except BaseException:
+            self._close()
+            raise
         self._threads = [threading.Thread(target=self._run, args=(watcher,), daemon=True) for watcher in self.all]
         for thread in self._threads:
             thread.start()
@@ -179,6 +182,9 @@ class Watchers:
             watcher.wire.hang_up()
         for thread in self._threads:
             thread.join(TIMEOUT_SECONDS)
+        self._close()
+
+    def _close(self) -> None:
         for watcher in self.all:
             watcher.wire.close()
 

@@ -60,7 +60,7 @@ export function made(parts) {
   }
   const loads = parts.filter(({ on }) => on.load).map(({ part, on }) => `${part} ${parseFloat(on.load)}`);
   say("report.load", loads.join(", "));
-  say("report.command", parts.length === 1 ? parts[0].command : "make bench");
+  say("report.command", [...new Set(parts.map(({ command }) => command))].join("; "));
   return list;
 }
 
