@@ -50,6 +50,7 @@ function byProcesses(parts) {
 
 function show(parts) {
   const told = parts.filter(({ part }) => part !== ELSEWHERE);
+  if (!told.length) return [element("p", { className: "note", textContent: t("report.none") })];
   const aims = told.flatMap(({ comparisons }) => comparisons.flatMap((one) => one.aims));
   const sum = t("report.reached-of", { reached: aims.filter(({ reached }) => reached).length, all: aims.length });
   const sections = told.filter(({ part }) => part !== PROCESSES)

@@ -26,7 +26,7 @@ PAGES = {
     "sign-in": ("/admin", ""),
     "admin": ("/admin#token=", "gold"),
     "docs": ("/docs", "/add"),
-    "benchmark report": ("/benchmark-report", "GET /get, one hot key"),
+    "benchmark report": ("/benchmark-report", "make bench"),
     "push beside polling": ("/socket-vs-polling", "make bench"),
 }
 WORKERS_OWN = {"/sharing.js", "/outbox.js"}  # what the shared worker fetches for itself

@@ -114,6 +114,11 @@ def test_a_run_without_polling_leads_to_one(shown: Callable[..., Page]) -> None:
     expect(page.locator("#report")).to_contain_text("make bench WHAT=polling")
 
 
+def test_a_run_of_polling_alone_leads_to_the_rest(shown: Callable[..., Page]) -> None:
+    page = shown("/benchmark-report", run("polling", polled()))
+    expect(page.locator("#report")).to_contain_text("No run is here yet.")
+
+
 @pytest.mark.parametrize("body", ["", "{", "[]", '{"parts": [{}]}', "<html>"])
 @pytest.mark.parametrize("path", ["/benchmark-report", "/socket-vs-polling"])
 def test_a_broken_report_is_said_in_a_sentence(page: Page, app: Server, faults: Faults, path: str, body: str) -> None:
