@@ -8,14 +8,15 @@ import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
-from tests.faults import on_functions, on_postgres, on_redis, on_the_way  # noqa: F401  they register their faults
+from tests.faults import on_functions, on_machine, on_network, on_postgres, on_redis  # noqa: F401  they register
+from tests.faults.catalogue import FAULTS, Fault, Where
 from tests.faults.reporting import line, put_into_docs, table
-from tests.faults.running import Amount, Result, Worlds, run
-from tests.faults.scene import ALL, Fault
-from tests.faults.world import missing
+from tests.faults.running import Amount, Result, Worlds, called, run
 
-PATIENCE_SECONDS = 15.0
+LOAD_SECONDS = 15.0
+WHERE = get_args(Where)
 ROOT = Path(__file__).parents[2]
 
 
@@ -24,7 +25,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="FAULT", help="all, where none is named")
     parser.add_argument("--list", action="store_true", help="say which faults there are")
     parser.add_argument("--seed", type=int, default=1, help="the same one breaks the same things in the same order")
-    parser.add_argument("--seconds", type=float, default=PATIENCE_SECONDS, help="that each loads at least")
+    parser.add_argument("--seconds", type=float, default=LOAD_SECONDS, help="that each loads at least")
     parser.add_argument("--history", type=Path, default=ROOT / ".faults", metavar="FOLDER", help="gets what was seen")
     parser.add_argument("--docs", action="store_true", help="put the table into docs/reliability.md")
     return parser.parse_args()
@@ -32,14 +33,14 @@ def parsed() -> argparse.Namespace:
 
 def main() -> int:
     arguments = parsed()
-    known = {fault.name: fault for fault in ALL}
+    known = {called(fault): fault for fault in FAULTS.values()}
     if arguments.list:
-        print("\n".join(f"{fault.name:34} {fault.about}" for fault in ALL))
+        print("\n".join(f"{name:34} {fault.about}" for name, fault in known.items()))
         return 0
     if unknown := set(arguments.names) - set(known):
         print(f"No fault is called {', '.join(sorted(unknown))}; --list names those that there are.")
         return 2
-    faults = [known[name] for name in arguments.names] or ALL
+    faults = [known[name] for name in arguments.names] or list(known.values())
     begun = time.monotonic()
     results, skipped = run_each(faults, arguments.seed, arguments.seconds, arguments.history)
     print(f"\n{table(results, skipped)}\n\n{time.monotonic() - begun:.0f} s in all.")
@@ -54,14 +55,14 @@ def run_each(
     """The results, and why a fault was left out."""
     results, skipped = [], {}
     with Worlds(seed) as worlds:
-        for fault in sorted(faults, key=lambda fault: fault.needs):
-            if reason := missing(fault.needs):
-                skipped[fault.name] = reason
-                print(f"{fault.name}: left out, {reason}", flush=True)
+        for fault in sorted(faults, key=lambda fault: WHERE.index(fault.where)):
+            if reason := fault.impossible():
+                skipped[called(fault)] = reason
+                print(f"{called(fault)}: left out, {reason}", flush=True)
                 continue
-            history = folder / fault.name
+            history = folder / called(fault)
             try:
-                result = run(worlds(fault.needs), fault, seed, history, Amount(), seconds)
+                result = run(worlds(fault.where), fault, seed, history, Amount(), seconds)
             except Exception:
                 traceback.print_exc()
                 worlds.close()
@@ -72,7 +73,7 @@ def run_each(
                 worlds.close()  # the next one shall not suffer from it
                 print("\n".join(f"    {sentence}" for sentence in result.broken))
                 print(f"    look at {history}/verdict.txt, or run: python -m tests.checker {history}")
-                print(f"    again: make test-faults FAULT={fault.name} SEED={seed}", flush=True)
+                print(f"    again: make test-faults FAULT={called(fault)} SEED={seed}", flush=True)
     return results, skipped
 
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-from tests.checker import Verdict, check, stored
+from tests.checker import Verdict, check, records, stored
 from tests.checker.recording import Recorder
-from tests.faults.scene import Fault, Scene
+from tests.faults.catalogue import Fault, Scene, Where
 from tests.faults.world import TOKEN, World
 from tests.polling import eventually
 
@@ -98,6 +99,21 @@ class Load:
         self._process.communicate()
 
 
+def called(fault: Fault) -> str:
+    """Its name as keys, folders and `make` take it: sigstop-write."""
+    return re.sub(r"[^a-z0-9]+", "-", fault.name.lower()).strip("-")
+
+
+def noting(recorder: Recorder) -> Callable[..., None]:
+    """What a scene records by: (name, phase, further members)."""
+
+    def note(name: str, phase: Literal["begin", "end"], **members: Any) -> None:
+        recorder(records.Fault(at=records.now(), who="faults", name=name, phase=phase, **members))
+        recorder.flush()
+
+    return note
+
+
 def run(world: World, fault: Fault, seed: int, history: Path, amount: Amount, least_seconds: float = 0) -> Result:
     """Load, break, mend, let it settle, judge. least_seconds: of load in all.
 
@@ -105,7 +121,7 @@ def run(world: World, fault: Fault, seed: int, history: Path, amount: Amount, le
     """
     shutil.rmtree(history, ignore_errors=True)
     history.mkdir(parents=True)
-    name = fault.name.replace("_", "-")
+    name = called(fault)
     world.as_owner("TRUNCATE kvcast.tick, kvcast.kv")
     world.redis.flushall()
     load = Load(world, history, name, seed, amount)
@@ -115,8 +131,9 @@ def run(world: World, fault: Fault, seed: int, history: Path, amount: Amount, le
         load.hold(BEFORE_SECONDS)
         before = sum(world.memory_mb().values())
         with Recorder(history / "faults.jsonl") as recorder:
-            scene = Scene(world, random.Random(f"{seed} {fault.name}"), recorder, name, load.hold)
-            scene.play(fault.steps(scene))
+            scene = Scene(world, name, random.Random(f"{seed} {fault.name}"), noting(recorder))
+            with fault.applied(scene):
+                load.hold(fault.hold_seconds)
         load.hold(max(AFTER_SECONDS, least_seconds - (time.monotonic() - began)))
         figures = load.end()
     finally:
@@ -142,7 +159,7 @@ def _result(
     if verdict.incomplete:
         broken.append(verdict.incomplete)
     return Result(
-        fault.name, seed, lost=said["durable"]["broken"], regressions=said["monotonic"]["broken"],
+        called(fault), seed, lost=said["durable"]["broken"], regressions=said["monotonic"]["broken"],
         converged_seconds=converged, unavailable_seconds=verdict.unavailable_seconds, errors=errors,
         memory_mb=memory_mb, writes_per_second=figures["writes_per_second"],
         reads_per_second=figures["reads_per_second"], seconds=figures["seconds"], cores=figures["cores"], broken=broken,
@@ -150,20 +167,21 @@ def _result(
 
 
 class Worlds:
-    """Worlds by what faults need of them, one at a time."""
+    """Worlds by where a fault happens, one at a time."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._open = ExitStack()
-        self._needs: tuple[str, ...] | None = None
+        self._where: Where | None = None
         self._world: World | None = None
 
-    def __call__(self, needs: Sequence[str]) -> World:
+    def __call__(self, where: Where) -> World:
         """The one that is there, else a new one."""
-        if self._world is None or self._needs != tuple(needs):
+        if self._world is None or self._where != where:
             self.close()
-            self._world = self._open.enter_context(World(self._seed, **dict.fromkeys(needs, True)))
-            self._needs = tuple(needs)
+            world = World(self._seed, small_disk=where == "small disk", false_clock=where == "false clock")
+            self._world = self._open.enter_context(world)
+            self._where = where
         return self._world
 
     def close(self) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import redis
+from websockets.sync.client import connect as connect_socket
 
 from kvcast.bus.connection import open_redis
 from kvcast.config import Settings
@@ -178,15 +180,12 @@ class World:
             for name, function in self.functions.items()
         }
 
+    def greeting(self, name: str) -> str:
+        """The epoch that a push function greets its viewers with."""
+        with connect_socket("ws" + self.functions[name].url.removeprefix("http") + "/ws", open_timeout=5) as viewer:
+            frame = json.loads(viewer.recv(timeout=5))
+            hello = frame[0] if isinstance(frame, list) else frame
+            return str(hello["epoch"])
+
     def logs(self) -> list[Path]:
         return sorted([*self.folder.glob("*.log"), *self.folder.glob("data/*.log")])
-
-
-
-def missing(needs: Sequence[str]) -> str:
-    """Why a world with `needs` cannot be had here; empty where it can."""
-    if "false_clock" in needs and not FAKETIME.exists():
-        return f"{FAKETIME} is missing (Debian: apt install libfaketime)"
-    if "small_disk" in needs and os.geteuid() != 0:
-        return "a small tmpfs takes root"
-    return ""
