@@ -2,7 +2,7 @@
 # Needs Python >= 3.11.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: run test test-web test-chart test-cluster image deploy chart bench screenshots lint lock sbom audit vendor clean help
+.PHONY: run test test-web test-chart test-cluster test-faults image deploy chart bench screenshots lint lock sbom audit vendor clean help
 .SILENT:
 
 VENV := .venv
@@ -29,6 +29,9 @@ test-chart: $(DEV_STAMP) $(HELM_STAMP) ## the tests of the chart, k8s/ and skaff
 
 test-cluster: $(DEV_STAMP) $(HELM_STAMP) ## the tests on a real Kubernetes; settings: KUBECONFIG, KVCAST_IMAGE and more (docs/kubernetes.md)
 	$(BIN)/python -m pytest tests/cluster $(PYTEST_ARGS)
+
+test-faults: $(DEV_STAMP) ## break kvcast in every known way under load, count what was lost (20 minutes); settings: FAULT= SEED=1 SECONDS=15 FAULTS_ARGS=--docs
+	$(BIN)/python -m tests.faults $(FAULT) --seed $(or $(SEED),1) --seconds $(or $(SECONDS),15) $(FAULTS_ARGS)
 
 test-web: $(DEV_STAMP) ## the tests of web/ that need no browser (needs Node.js 20.3 or newer; said in one line when it is not there)
 	if node -e 'process.exit(AbortSignal.any ? 0 : 1)' 2> /dev/null; then \

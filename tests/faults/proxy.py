@@ -63,13 +63,14 @@ class Link:
         self.changed = asyncio.Event()
         self.random = random.Random(seed)
         self.ends: set[End] = set()
+        self.server: asyncio.Server | None = None
         self.port = 0
         self.cuts = 0
 
     async def listen(self) -> Link:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: End(self), "127.0.0.1", 0, backlog=1024)
-        self.port = server.sockets[0].getsockname()[1]
+        self.server = await loop.create_server(lambda: End(self), "127.0.0.1", 0, backlog=1024)
+        self.port = self.server.sockets[0].getsockname()[1]
         return self
 
     async def become(self, toxic: Toxic | None) -> None:
@@ -221,6 +222,9 @@ class Proxy:
         self._links[name] = link = Link(upstream, f"{self._seed} {name}")
         return self._do(link.listen()).port
 
+    def port(self, name: str) -> int:
+        return self._links[name].port
+
     def hurt(self, toxic: Toxic | None, *names: str) -> None:
         """From now on the named links have `toxic`; None makes them well."""
         for name in names:
@@ -244,6 +248,8 @@ class Proxy:
 
     async def _end(self) -> None:
         for link in self._links.values():
+            if link.server is not None:
+                link.server.close()
             for end in list(link.ends):
                 end.reset()
         others = asyncio.all_tasks() - {asyncio.current_task()}

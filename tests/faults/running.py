@@ -114,8 +114,9 @@ def noting(recorder: Recorder) -> Callable[..., None]:
     return note
 
 
-def run(world: World, fault: Fault, seed: int, history: Path, amount: Amount, least_seconds: float = 0) -> Result:
-    """Load, break, mend, let it settle, judge. least_seconds: of load in all.
+def run(world: World, fault: Fault, seed: int, history: Path, amount: Amount, least_seconds: float = 0, *,
+        before_seconds: float = BEFORE_SECONDS, after_seconds: float = AFTER_SECONDS) -> Result:  # fmt: skip
+    """Load, break, mend, let it settle, judge. least_seconds: of load in all; the others before and after the fault.
 
     history: a folder that is made anew, and holds the evidence afterwards.
     """
@@ -128,13 +129,13 @@ def run(world: World, fault: Fault, seed: int, history: Path, amount: Amount, le
     try:
         eventually(load.running, within=READY_SECONDS, every=0.2)
         began = time.monotonic()
-        load.hold(BEFORE_SECONDS)
+        load.hold(before_seconds)
         before = sum(world.memory_mb().values())
         with Recorder(history / "faults.jsonl") as recorder:
             scene = Scene(world, name, random.Random(f"{seed} {fault.name}"), noting(recorder))
             with fault.applied(scene):
                 load.hold(fault.hold_seconds)
-        load.hold(max(AFTER_SECONDS, least_seconds - (time.monotonic() - began)))
+        load.hold(max(after_seconds, least_seconds - (time.monotonic() - began)))
         figures = load.end()
     finally:
         load.kill()
@@ -156,6 +157,8 @@ def _result(
     converged = max((float(str(one["converged_seconds"])) for one in verdict.converged), default=0.0)
     said = verdict.figures()["promises"]
     broken = [f"{promise}: {said[promise]['shortest'][0]}" for promise in verdict.broken]
+    if converged > CONVERGE_SECONDS:
+        broken.append(f"converged only {converged:g} s after the fault's end, {CONVERGE_SECONDS:g} are promised")
     if verdict.incomplete:
         broken.append(verdict.incomplete)
     return Result(
