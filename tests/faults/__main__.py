@@ -12,7 +12,7 @@ from typing import get_args
 
 from tests.faults import on_functions, on_machine, on_network, on_postgres, on_redis  # noqa: F401  they register
 from tests.faults.catalogue import FAULTS, Fault, Where
-from tests.faults.reporting import line, put_into_docs, table
+from tests.faults.reporting import line, meaning, put_into_docs, table
 from tests.faults.running import Amount, Result, Worlds, called, run
 
 LOAD_SECONDS = 15.0
@@ -45,7 +45,8 @@ def main() -> int:
     results, skipped = run_each(faults, arguments.seed, arguments.seconds, arguments.history)
     print(f"\n{table(results, skipped)}\n\n{time.monotonic() - begun:.0f} s in all.")
     if arguments.docs:
-        put_into_docs(ROOT / "docs" / "reliability.md", table(results, skipped))
+        abouts = {called(fault): fault.about for fault in faults}
+        put_into_docs(ROOT / "docs" / "reliability.md", f"{table(results, skipped)}\n\n{meaning(abouts)}")
     return 1 if len(results) + len(skipped) < len(faults) or any(result.broken for result in results) else 0
 
 

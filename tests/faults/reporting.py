@@ -47,6 +47,12 @@ def table(results: Sequence[Result], skipped: Mapping[str, str]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
+def meaning(abouts: Mapping[str, str]) -> str:
+    """What each fault does to users. abouts: by name."""
+    rows = [("fault", "what a user notices"), ("---", "---"), *abouts.items()]
+    return "\n".join(f"| {name} | {about} |" for name, about in rows)
+
+
 def put_into_docs(path: Path, text: str) -> None:
     """Between the markers, in place of what stands there."""
     before, _, rest = path.read_text().partition(BEGIN)

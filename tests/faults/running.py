@@ -163,7 +163,7 @@ def _result(
         broken.append(verdict.incomplete)
     return Result(
         called(fault), seed, lost=said["durable"]["broken"], regressions=said["monotonic"]["broken"],
-        converged_seconds=converged, unavailable_seconds=verdict.unavailable_seconds, errors=errors,
+        converged_seconds=converged, unavailable_seconds=figures["unavailable_seconds"], errors=errors,
         memory_mb=memory_mb, writes_per_second=figures["writes_per_second"],
         reads_per_second=figures["reads_per_second"], seconds=figures["seconds"], cores=figures["cores"], broken=broken,
     )
