@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import resource
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import psutil
 
 from kvcast.embedded.process import kill_all, with_children
 from tests.faults.catalogue import Hurt, Scene, fault
 from tests.faults.proxy import Reset
-from tests.faults.world import FUNCTIONS, MEMBERS
+from tests.faults.world import FUNCTIONS, MEMBERS, STORES
 from tests.polling import eventually
 
 SPARE_DESCRIPTORS = 2
@@ -65,7 +65,7 @@ for _function, _killed, _told, _stopped in (
     fault(f"SIGSTOP {_function}", _stopped, _function, hold_seconds=10)(stopping(_function))
 
 
-@fault("descriptors used up", "new connections wait or fail; those that exist are served", "descriptors", hold_seconds=5)
+@fault("descriptors used up", "new connections wait or fail; those there are are served", "descriptors", hold_seconds=5)
 def descriptors(scene: Scene) -> Iterator[None]:
     """Of one member of each function; then all clients must connect anew."""
     with ExitStack() as stack:
@@ -76,11 +76,12 @@ def descriptors(scene: Scene) -> Iterator[None]:
                 resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (most, before[1]))
                 stack.callback(resource.prlimit, process.pid, resource.RLIMIT_NOFILE, before)
         links = [link for function in FUNCTIONS for link in scene.world.links("clients", function)]
-        extra = [link for function in FUNCTIONS for to in ("postgres", "redis") for link in scene.world.links(function, to)]
+        pairs = [(function, to) for function in FUNCTIONS for to in STORES]
+        extra = [link for pair in pairs for link in scene.world.links(*pair)]
         scene.world.proxy.hurt(Reset(), *links, *extra)
         scene.world.proxy.hurt(None, *links, *extra)
         yield
 
 
 def _highest(process: psutil.Process) -> int:
-    return max(int(name) for name in os.listdir(f"/proc/{process.pid}/fd"))
+    return max(int(path.name) for path in Path(f"/proc/{process.pid}/fd").iterdir())

@@ -21,7 +21,7 @@ def no_false_clock() -> str:
 
 @fault("clock jumps", "nothing", "clock", hold_seconds=6, where="false clock", impossible=no_false_clock)
 def clock(scene: Scene) -> Iterator[None]:
-    """The wall clock of functions and stores, an hour ahead, then an hour back."""
+    """The wall clock of both stores, an hour ahead, then an hour back."""
     scene.world.shift(HOUR)
     yield
     scene.world.shift(-HOUR)

@@ -11,7 +11,7 @@ SPARE_BYTES = 200_000
 REPEATS = 6
 
 
-@fault("Redis killed, back empty", "reads come from PostgreSQL; pushes come with the next sweep, within a second", "redis")
+@fault("Redis killed, back empty", "reads come from PostgreSQL; pushes with the next sweep, within a second", "redis")
 def empty(scene: Scene) -> Iterator[None]:
     scene.world.valkey.kill()
     yield
@@ -37,10 +37,11 @@ def flush(scene: Scene) -> Iterator[None]:
 
 @fault("CLIENT KILL", "nothing that a user would see", "redis", hold_seconds=1)
 def client_kill(scene: Scene) -> Iterator[None]:
+    client: Any = scene.world.redis
     for kind in ("normal", "pubsub") * 2:
-        scene.world.redis.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+        client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
     yield
-    scene.world.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+    client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
 
 
 @fault("Redis full, noeviction", "pushes come with the next sweep; reads come from PostgreSQL", "redis", hold_seconds=5)
