@@ -2,7 +2,7 @@
 # Needs Python >= 3.11.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: run test test-web test-chart test-cluster test-overload fuzz soak image deploy chart bench screenshots lint lock sbom audit vendor clean help
+.PHONY: run test test-web test-chart test-cluster test-faults test-overload fuzz soak image deploy chart bench screenshots lint lock sbom audit vendor clean help
 .SILENT:
 
 VENV := .venv
@@ -30,6 +30,9 @@ test-chart: $(DEV_STAMP) $(HELM_STAMP) ## the tests of the chart, k8s/ and skaff
 
 test-cluster: $(DEV_STAMP) $(HELM_STAMP) ## the tests on a real Kubernetes; settings: KUBECONFIG, KVCAST_IMAGE and more (docs/kubernetes.md)
 	$(BIN)/python -m pytest tests/cluster $(PYTEST_ARGS)
+
+test-faults: $(DEV_STAMP) ## break kvcast in every known way under load, count what was lost (20 minutes); settings: FAULT= SEED=1 SECONDS=15 FAULTS_ARGS=--docs
+	$(BIN)/python -m tests.faults $(FAULT) --seed $(or $(SEED),1) --seconds $(or $(SECONDS),15) $(FAULTS_ARGS)
 
 test-overload: $(DEV_STAMP) ## ten times the writes it can commit, thousands of viewers that never read, a herd that comes back
 	KVCAST_OVERLOAD=full $(BIN)/python -m pytest tests/overload -s $(PYTEST_ARGS)
