@@ -2,7 +2,7 @@
 # Needs Python >= 3.11.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: run test test-web test-chart test-cluster image deploy chart bench screenshots lint lock sbom audit vendor clean help
+.PHONY: run test test-web test-chart test-cluster test-faults test-overload fuzz soak image deploy chart bench screenshots lint lock sbom audit vendor clean help
 .SILENT:
 
 VENV := .venv
@@ -12,6 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 RUN_STAMP := $(VENV)/installed
 DEV_STAMP := $(VENV)/installed-dev
 HELM_STAMP := $(VENV)/installed-helm
+FUZZ_STAMP := $(VENV)/installed-fuzz
 SUPPLY := $(VENV)/supply
 SUPPLY_STAMP := $(SUPPLY)/installed
 IMAGE_STAMP := $(VENV)/image/installed
@@ -29,6 +30,18 @@ test-chart: $(DEV_STAMP) $(HELM_STAMP) ## the tests of the chart, k8s/ and skaff
 
 test-cluster: $(DEV_STAMP) $(HELM_STAMP) ## the tests on a real Kubernetes; settings: KUBECONFIG, KVCAST_IMAGE and more (docs/kubernetes.md)
 	$(BIN)/python -m pytest tests/cluster $(PYTEST_ARGS)
+
+test-faults: $(DEV_STAMP) ## break kvcast in every known way under load, count what was lost (20 minutes); settings: FAULT= SEED=1 SECONDS=15 FAULTS_ARGS=--docs
+	$(BIN)/python -m tests.faults $(FAULT) --seed $(or $(SEED),1) --seconds $(or $(SECONDS),15) $(FAULTS_ARGS)
+
+test-overload: $(DEV_STAMP) ## ten times the writes it can commit, thousands of viewers that never read, a herd that comes back
+	KVCAST_OVERLOAD=full $(BIN)/python -m pytest tests/overload -s $(PYTEST_ARGS)
+
+fuzz: $(FUZZ_STAMP) ## hostile input of every kind against the functions; settings: CASES=10000 SECONDS=600
+	$(BIN)/python -m tests.fuzz --cases $(or $(CASES),10000) --seconds $(or $(SECONDS),600)
+
+soak: $(DEV_STAMP) ## a mixed load for long, and whether memory, descriptors and greenlets stay flat; settings: SECONDS=600
+	$(BIN)/python -m tests.soak --seconds $(or $(SECONDS),600)
 
 test-web: $(DEV_STAMP) ## the tests of web/ that need no browser (needs Node.js 20.3 or newer; said in one line when it is not there)
 	if node -e 'process.exit(AbortSignal.any ? 0 : 1)' 2> /dev/null; then \
@@ -50,6 +63,7 @@ lock: ## write the lock files anew from pyproject.toml (needs `uv`)
 	uv pip compile $(COMPILE) pyproject.toml --extra local --group build -o requirements.lock
 	uv pip compile $(COMPILE) pyproject.toml -c requirements.lock -o requirements-image.lock
 	uv pip compile $(COMPILE) pyproject.toml --extra local --group dev -c requirements.lock -o requirements-dev.lock
+	uv pip compile $(COMPILE) pyproject.toml --extra local --group fuzz -c requirements-dev.lock -o requirements-fuzz.lock
 	uv pip compile $(COMPILE) --group supply -o requirements-supply.lock
 	echo gunicorn_h1c | uv pip compile $(COMPILE) - -o requirements-fast.lock
 
@@ -126,6 +140,11 @@ $(RUN_STAMP): requirements.lock requirements-fast.lock pyproject.toml | $(BIN)/p
 $(DEV_STAMP): requirements-dev.lock $(RUN_STAMP)
 	echo "Installing what requirements-dev.lock names."
 	$(PIP) install --require-hashes --only-binary :all: -r requirements-dev.lock
+	touch $@
+
+$(FUZZ_STAMP): requirements-fuzz.lock $(DEV_STAMP)
+	echo "Installing what requirements-fuzz.lock names."
+	$(PIP) install --require-hashes --only-binary :all: -r requirements-fuzz.lock
 	touch $@
 
 $(SUPPLY_STAMP): requirements-supply.lock | $(BIN)/python

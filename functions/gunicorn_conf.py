@@ -73,6 +73,17 @@ def end_silent(listeners: list[Any]) -> None:
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
 
+def count_greenlets() -> None:
+    """Keep kvcast_greenlets: asking the garbage collector for them would stop the worker for milliseconds."""
+    from kvcast.metrics import GREENLETS  # not above: see METRICS_FOLDER and preload_app
+
+    def started(greenlet: gevent.Greenlet[..., object]) -> None:
+        GREENLETS.inc()
+        greenlet.rawlink(lambda _: GREENLETS.dec())
+
+    gevent.Greenlet.add_spawn_callback(started)
+
+
 def post_fork(server: Any, worker: Any) -> None:
     """Told to stop before it listens to signals, a worker ends; the handler that it inherits would do nothing."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -81,6 +92,7 @@ def post_fork(server: Any, worker: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     worker.body_seconds = settings.body_timeout_seconds
     end_silent(worker.sockets)
+    count_greenlets()
     gevent.spawn(worker.drain_when_told, settings.drain_seconds)
     gevent.spawn(worker.end_idle)
 

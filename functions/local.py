@@ -23,6 +23,10 @@ class Local:
     def hot(self) -> tuple[bytes, ...]:
         return tuple(beginning for app in self._apps.values() for beginning in app.hot)
 
+    @property
+    def take(self) -> Callable[[Any, Any], Any] | None:
+        return self._write.take
+
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         if path == "/healthz/ready":

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import io
 import time
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
 
+import gevent
 from gunicorn import util
 from gunicorn.http.wsgi import SERVER, base_environ
 
@@ -19,7 +22,17 @@ from kvcast import draining
 from functions.plain_requests import Plain, PlainReader
 from functions.waiting import Waiting
 
+if TYPE_CHECKING:  # gunicorn imports this module before gevent patches what that one builds on
+    from kvcast.web.answers import Headers
+
 _READ_BYTES = 65_536
+
+
+class Pending(Protocol):
+    """An answer that follows without its connection's greenlet, which goes on to wait for what comes next."""
+
+    def wait(self) -> None:
+        """Until the answer is sent: whatever comes next is answered after it."""
 
 
 class PlainServer:
@@ -33,7 +46,8 @@ class PlainServer:
             **base_environ(config), "wsgi.multithread": True, "wsgi.url_scheme": "http", "SCRIPT_NAME": "",
             "QUERY_STRING": "", "SERVER_PROTOCOL": "HTTP/1.1",
         }
-        self._date = (0, "")
+        self._heads: dict[str, str] = {}
+        self._heads_second = 0
 
     def serve(self, client: Any, addr: Any, hot: tuple[bytes, ...], waiting: Waiting) -> bytes:
         """Answer requests of `client` until one comes that is not plain; returns what was received of that one.
@@ -41,21 +55,37 @@ class PlainServer:
         hot: how a request must begin to be looked at here.
         """
         environ = self._environ(client, addr)
-        raw = client._sock  # gevent's recv asks the kernel in vain before it waits, and its sendall asks more than once
+        connection = PlainConnection(client, self.head)
+        take: Callable[[Plain, PlainConnection], Pending | None] | None = getattr(self._app, "take", None)
+        raw = client._sock  # gevent's recv asks the kernel in vain before it waits
+        pending: Pending | None = None
         while True:
             with waiting:
                 data = _receive(client, raw)
+            if pending is not None:
+                pending.wait()
+                pending = None
             plain = self._reader.read(data) if data.startswith(hot) and not draining.draining() else None
             if plain is None:
                 return data
             waiting.seconds = self._keepalive_seconds
-            answer = self._answer(plain, {**environ, **plain.fields})
-            try:
-                sent = raw.send(answer)
-            except BlockingIOError:
-                sent = 0
-            if sent < len(answer):
-                client.sendall(answer[sent:])
+            if take is not None:
+                pending = take(plain, connection)
+            if pending is None:
+                self._answer(plain, {**environ, **plain.block.fields}, connection)
+
+    def head(self, status: str) -> str:
+        """The beginning of an answer, the same for a whole second."""
+        second = int(time.time())
+        if self._heads_second != second:
+            self._heads_second = second
+            self._heads.clear()
+        head = self._heads.get(status)
+        if head is None:
+            head = self._heads[status] = (
+                f"HTTP/1.1 {status}\r\nServer: {SERVER}\r\nDate: {util.http_date(second)}\r\nConnection: keep-alive\r\n"
+            )
+        return head
 
     def _environ(self, client: Any, addr: Any) -> dict[str, Any]:
         here = client.getsockname()
@@ -64,25 +94,64 @@ class PlainServer:
             "SERVER_NAME": here[0], "SERVER_PORT": str(here[1]),
         }
 
-    def _answer(self, plain: Plain, environ: dict[str, Any]) -> bytes:
+    def _answer(self, plain: Plain, environ: dict[str, Any], connection: PlainConnection) -> None:
         environ["REQUEST_METHOD"] = plain.method
         environ["PATH_INFO"] = environ["RAW_URI"] = plain.path
         environ["wsgi.input"] = io.BytesIO(plain.body)
-        lines: list[str] = []
+        started: list[tuple[str, Headers]] = []
 
-        def start_response(status: str, headers: list[tuple[str, str]]) -> None:
-            lines.append(f"HTTP/1.1 {status}\r\nServer: {SERVER}\r\nDate: {self._now()}\r\nConnection: keep-alive\r\n")
-            lines.extend([f"{name}: {value}\r\n" for name, value in headers])
+        def start_response(status: str, headers: Headers) -> None:
+            started.append((status, headers))
 
         body = b"".join(self._app(environ, start_response))
-        lines.append("\r\n")
-        return "".join(lines).encode("latin-1") + body
+        status, headers = started[0]
+        connection.send(self.head(status), header_lines(headers), body)
 
-    def _now(self) -> str:
-        second = int(time.time())
-        if self._date[0] != second:
-            self._date = (second, util.http_date(second))
-        return self._date[1]
+
+class PlainConnection:
+    """Where answers go. head: makes the beginning of one of its status line."""
+
+    __slots__ = ("_client", "_raw", "head")
+
+    def __init__(self, client: Any, head: Callable[[str], str]) -> None:
+        self._client = client
+        self._raw = client._sock
+        self.head = head
+
+    def send(self, head: str, lines: str, body: bytes) -> None:
+        """Send an answer, and wait where the client takes it slowly. Raises OSError."""
+        left = self._send_now(head, lines, body)
+        if left:
+            self._client.sendall(left)
+
+    def send_without_waiting(self, head: str, lines: str, body: bytes, then: Callable[[], object]) -> None:
+        """The same for one who has others to answer. then: called when it is sent, or nobody is there any more."""
+        left = b""
+        with suppress(OSError):  # the connection's own greenlet notices
+            left = self._send_now(head, lines, body)
+        if left:
+            gevent.spawn(self._send_rest, left, then)
+        else:
+            then()
+
+    def _send_now(self, head: str, lines: str, body: bytes) -> bytes:
+        answer = f"{head}{lines}\r\n".encode("latin-1") + body
+        try:
+            sent = self._raw.send(answer)  # gevent's sendall asks the kernel more than once
+        except BlockingIOError:
+            return answer
+        return answer[sent:] if sent < len(answer) else b""
+
+    def _send_rest(self, left: bytes, then: Callable[[], object]) -> None:
+        try:
+            with suppress(OSError):
+                self._client.sendall(left)
+        finally:
+            then()
+
+
+def header_lines(headers: Headers) -> str:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers])
 
 
 def _receive(client: Any, raw: Any) -> bytes:

@@ -7,6 +7,7 @@ read again. Whatever is not surely plain is left to gunicorn's parser, so being 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import NamedTuple
 
 _LINE = re.compile(rb"(GET|POST) (/[A-Za-z0-9_.:@+~/-]*) HTTP/1\.1")  # so neither a query nor percent-encoding
@@ -25,8 +26,12 @@ _BLOCKS_MOST = 2000
 _END = b"\r\n\r\n"
 
 
-class Block(NamedTuple):
-    """fields: as WSGI names them; length: Content-Length, or -1 where there is none."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """fields: as WSGI names them; length: Content-Length, or -1 where there is none.
+
+    A block that was seen before is the same object, so that what is known of it can be looked up by it.
+    """
 
     fields: dict[str, str]
     length: int
@@ -35,7 +40,7 @@ class Block(NamedTuple):
 class Plain(NamedTuple):
     method: str
     path: str
-    fields: dict[str, str]
+    block: Block
     body: bytes
 
 
@@ -60,7 +65,7 @@ class PlainReader:
         body = data[end + 4 :]
         if len(body) != (block.length if method == b"POST" else 0) or (block.length >= 0) != (method == b"POST"):
             return None
-        return Plain(method.decode(), path.decode(), block.fields, body)
+        return Plain(method.decode(), path.decode(), block, body)
 
     def _learn(self, raw: bytes) -> Block | None:
         if len(raw) > BLOCK_MOST_BYTES:

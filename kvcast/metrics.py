@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
+from collections import Counter as Counts
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -27,6 +29,7 @@ SWEEP_REPAIRS = Counter("kvcast_sweep_repairs", "Changes that only the sweep fou
 SWEEP_FAILURES = Counter("kvcast_sweep_failures", "Sweeps that PostgreSQL did not answer")
 RESYNCS = Counter("kvcast_resyncs", "Re-reads of watched keys after the bus broke")
 GAPS = Counter("kvcast_gaps", "Missing ticks that were noticed in mode every", ["outcome"])
+GREENLETS = Gauge("kvcast_greenlets", "Greenlets begun since the worker serves, alive", multiprocess_mode="livesum")
 POOL_DISCARDED = Counter("kvcast_pool_discarded", "Database connections thrown away after a break")
 POOL_EXHAUSTED = Counter("kvcast_pool_exhausted", "Calls refused as every database connection was busy for too long")
 
@@ -38,6 +41,14 @@ def observe(histogram: Histogram, value: float, times: int) -> None:
         if value <= bound:
             bucket.inc(times)
             return
+
+
+def observe_all(histogram: Histogram, values: list[float]) -> None:
+    """Each of `values`, for the price of one and a search for each."""
+    histogram._sum.inc(sum(values))
+    bounds = histogram._upper_bounds
+    for index, times in Counts(bisect_left(bounds, value) for value in values).items():
+        histogram._buckets[index].inc(times)
 
 
 def exposition() -> bytes:

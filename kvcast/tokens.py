@@ -114,10 +114,12 @@ class Keyring:
     """The accepted tokens. Lookups take the same time whichever token is right."""
 
     def __init__(self, tokens: tuple[Token, ...], verifier: Verifies | None = None) -> None:
+        self.generation = 0  # another one after each change, for who remembers what was found here
         self.replace(tokens, verifier)
 
     def replace(self, tokens: tuple[Token, ...], verifier: Verifies | None = None) -> None:
         """Accept these from now on, and no others."""
+        self.generation += 1
         self._tokens = tokens
         self._verifier = verifier
         # Accepted headers only, so a guess is never compared with anything but by its hash.

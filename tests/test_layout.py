@@ -12,7 +12,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/__init__.py"))
-ELSEWHERE = {"browser", "chart", "checker", "cluster", "contracts", "faults", "security", "web", "wire"}
+ELSEWHERE = {
+    "browser", "chart", "checker", "cluster", "contracts", "faults", "fuzz", "overload", "security", "soak",
+    "web", "wire",
+}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

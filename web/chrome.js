@@ -5,7 +5,8 @@ import { changes, knows, language, setLanguage, t, translate } from "/i18n.js";
 import { byId, element, spanText, write } from "/page.js";
 import { applyKeptTheme, chooseNextTheme, theme } from "/theme.js";
 
-const PAGES = [["/", "chrome.board"], ["/admin", "chrome.admin"], ["/docs", "chrome.docs"]];
+const PAGES = [["/", "chrome.board"], ["/admin", "chrome.admin"], ["/docs", "chrome.docs"],
+  ["/benchmark-report", "chrome.speed"]];
 const MARKS = { connecting: "○", live: "●", stale: "◐", offline: "×" };
 let last = null; // what showState was told, to say it again in another language
 

@@ -14,6 +14,8 @@ define({
     "docs.headers": "Headers: {names}.",
     "docs.for-programs": "For programs:",
     "docs.language": "",
+    "docs.benchmark": "How fast it is",
+    "docs.polling": "Socket or polling",
     "docs.unreadable": "The description could not be read. Reload this page when the server answers.",
   },
   vi: {
@@ -27,6 +29,8 @@ define({
     "docs.headers": "Tiêu đề: {names}.",
     "docs.for-programs": "Cho chương trình:",
     "docs.language": "Phần mô tả được viết bằng tiếng Anh.",
+    "docs.benchmark": "kvcast nhanh đến đâu",
+    "docs.polling": "Socket hay hỏi định kỳ",
     "docs.unreadable": "Không đọc được phần mô tả. Hãy tải lại trang khi máy chủ trả lời.",
   },
 });

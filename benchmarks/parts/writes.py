@@ -27,14 +27,17 @@ def run(plan: Plan, workers: int = 1) -> list[Comparison]:
         for server in sides.values():
             add(server, distinct, WARM_SECONDS)
         return [
-            compare(world, plan, sides, "POST /add, distinct keys", distinct, KEYS),
-            compare(world, plan, sides, "POST /add, one hot key", hot, 1),
+            compare(world, plan, sides, work, bodies, keys, limit=workers == 1)
+            for work, bodies, keys in (
+                ("POST /add, distinct keys", distinct, KEYS), ("POST /add, one hot key", hot, 1),
+            )
         ]
 
 
 def compare(
-    world: World, plan: Plan, sides: dict[str, Server], work: str, bodies: Path, keys: int
+    world: World, plan: Plan, sides: dict[str, Server], work: str, bodies: Path, keys: int, *, limit: bool
 ) -> Comparison:
+    """limit: whether PostgreSQL alone takes its turns too."""
     grouped: list[int] = []  # how many writes of ours went into one commit, which PostgreSQL alone then does as well
 
     def ours() -> Figures:
@@ -48,10 +51,10 @@ def compare(
     def alone() -> Figures:
         return pgbench.upserts(world, grouped[-1], plan.seconds, keys=max(keys, 1), clients=POSTGRES_CLIENTS)
 
-    runs = interleave(
-        plan.rounds,
-        {"kvcast": ours, "node": lambda: add(sides["node"], bodies, plan.seconds), "postgresql": alone},
-    )
+    turns = {"kvcast": ours, "node": lambda: add(sides["node"], bodies, plan.seconds)}
+    if limit:
+        turns["postgresql"] = alone
+    runs = interleave(plan.rounds, turns)
     aims = [
         Aim("requests_per_second", ">=", 10, "node"), Aim("requests_per_second", ">=", 0.6, "postgresql"),
     ]

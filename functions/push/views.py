@@ -9,7 +9,7 @@ from flask import request
 from flask_sock import Sock
 
 from kvcast.bus.workers import WorkerReport
-from kvcast.errors import InvalidRequest, KvcastError
+from kvcast.errors import InvalidRequest, KvcastError, MethodNotAllowed
 from kvcast.web import Environ, FunctionApp, error_answer
 from kvcast.web.fastpath import WsgiApp
 from kvcast.web.requests import key_in_path
@@ -54,15 +54,18 @@ class Handshake:
             try:
                 self._check(environ)
             except KvcastError as error:
+                allow = [("Allow", "GET")] if isinstance(error, MethodNotAllowed) else []
                 named = self._observer.named(environ)
                 self._observer.done(environ, "/ws", error.status, 0.0)
-                return error_answer(error).to_wsgi(start_response, named)
+                return error_answer(error).to_wsgi(start_response, named + allow)
             environ["gunicorn.socket"] = ViewerSocket(environ["gunicorn.socket"], self._settings.send_timeout_seconds)
         return self._behind(environ, start_response)
 
     def _check(self, environ: Environ) -> None:
+        if environ["REQUEST_METHOD"] != "GET":
+            raise MethodNotAllowed("A WebSocket begins with GET; connect with such a client, or use GET /sse.")
         upgrade = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
-        if environ["REQUEST_METHOD"] != "GET" or not upgrade or not environ.get("HTTP_SEC_WEBSOCKET_KEY"):
+        if not upgrade or not environ.get("HTTP_SEC_WEBSOCKET_KEY"):
             raise InvalidRequest("This address speaks WebSocket; connect with such a client, or use GET /sse.")
         if environ.get("HTTP_SEC_WEBSOCKET_VERSION") != "13":
             raise InvalidRequest("Only version 13 of the WebSocket protocol is spoken here (RFC 6455).")

@@ -21,8 +21,13 @@ _TYPES = {
     ".png": "image/png",
     ".ico": "image/x-icon",
     ".woff2": "font/woff2",
+    ".json": "application/json",
 }
-_PAGES = {"/": "index.html", "/admin": "admin.html", "/docs": "docs.html"}
+_PAGES = {
+    "/": "index.html", "/admin": "admin.html", "/docs": "docs.html", "/benchmark-report": "benchmark.html",
+    "/socket-vs-polling": "polling.html",
+}
+REPORT = "reports/benchmark.json"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
@@ -40,6 +45,8 @@ def web_folder() -> Path:
 def install_pages(app: FunctionApp) -> None:
     folder = web_folder()
     files = {path.name: _File(path, _REVALIDATED) for path in sorted(folder.iterdir()) if path.suffix in _TYPES}
+    if (folder / REPORT).exists():  # of the last `make bench`
+        files[REPORT] = _File(folder / REPORT, _REVALIDATED)
     limit = app.limit("read", app.settings.read_limit)
     for rule, name in _PAGES.items():
         if name in files:

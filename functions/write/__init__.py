@@ -10,6 +10,7 @@ from kvcast.web.opening import Opened, open_pool, serve_when_open
 
 from functions.write.committer import Committer
 from functions.write.housekeeping import Housekeeping
+from functions.write.lane import Lane
 from functions.write.publisher import Publisher
 from functions.write.views import Views
 
@@ -31,6 +32,9 @@ def _serve(app: FunctionApp, opened: Opened) -> None:
     own_pool = open_pool(settings, 2)
     committer = Committer(own_pool, statements, publisher, queue_max=settings.queue_max_items, room=housekeeping)
     Views(app, pool, statements, committer, publisher).install()
+    lane = Lane(app, committer)
+    if not (app.observer.traces or settings.allowed_origins):  # what is logged or said of a request then, it leaves out
+        app.take = lane.take
     on_restore.append(publisher.renew)
-    for part in (report, publisher, committer, housekeeping):
+    for part in (report, publisher, committer, housekeeping, lane):
         part.start()

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
-from threading import Event
+from threading import Event, Lock
 from typing import Protocol
 
 from kvcast.bus.cache import Cache
@@ -26,7 +27,12 @@ from kvcast.storage.writes import Statements, commit_all
 from functions.write.publisher import Publisher
 
 GROUP_MOST_WRITES = 2000
-WAIT_SECONDS = 10.0
+GROUP_LEAST_WRITES = 50
+COMMIT_SECONDS_WANTED = 0.5  # a larger group would run into the statement's timeout, with all its writes
+QUEUE_SECONDS = 2.0  # for the turn: what still waits then is withdrawn, as committing it would be work for nobody
+WAIT_SECONDS = 10.0  # in all
+SLOW = "The store commits too slowly for all that is written; nothing was applied, try again."
+LATE = "The commit is late: its outcome is not known; repeat with the same Idempotency-Key."
 _log = logging.getLogger(__name__)
 
 Result = Change | KvcastError
@@ -38,23 +44,50 @@ class Room(Protocol):
     def full(self) -> bool: ...
 
 
-class Unit:
+class Unit(ABC):
     """The writes of one request, committed together, in order."""
+
+    __slots__ = ("received_at", "writes")
 
     def __init__(self, writes: Sequence[Write]) -> None:
         self.writes = writes
         self.received_at = time.perf_counter()
-        self.results: list[Result] = []
+
+    @abstractmethod
+    def begin(self) -> bool:
+        """Whether it may be committed: nobody has withdrawn it, and from now on nobody can."""
+
+    @abstractmethod
+    def finish(self, results: list[Result]) -> None:
+        """Hand over one result for each write. It must not wait."""
+
+
+class _Awaited(Unit):
+    """A unit whose greenlet waits for it."""
+
+    __slots__ = ("_claim", "_done", "_results")
+
+    def __init__(self, writes: Sequence[Write]) -> None:
+        super().__init__(writes)
+        self._results: list[Result] = []
+        self._claim = Lock()  # of whoever commits it, or of whoever waits no longer for that to begin
         self._done = Event()
 
+    def begin(self) -> bool:
+        return self._claim.acquire(blocking=False)
+
     def finish(self, results: list[Result]) -> None:
-        self.results = results
+        self._results = results
         self._done.set()
 
     def wait(self) -> list[Result]:
-        if not self._done.wait(WAIT_SECONDS):
-            raise OutcomeUnknown("The commit is late: its outcome is not known; repeat with the same Idempotency-Key.")
-        return self.results
+        if self._done.wait(QUEUE_SECONDS):
+            return self._results
+        if self._claim.acquire(blocking=False):
+            raise Overloaded(SLOW)
+        if not self._done.wait(WAIT_SECONDS - QUEUE_SECONDS):
+            raise OutcomeUnknown(LATE)
+        return self._results
 
 
 class Committer:
@@ -66,6 +99,7 @@ class Committer:
         self._room = room
         self._queue_max = queue_max
         self._waiting = 0
+        self._group_most = GROUP_MOST_WRITES
         self._queue: SimpleQueue[Unit] = SimpleQueue()
         self._statements = statements
         self._commit = with_retries(commit_all, attempts=3, most_seconds=1.0)
@@ -76,22 +110,28 @@ class Committer:
     def submit(self, writes: Sequence[Write]) -> list[Result]:
         """Commit `writes`; return one result for each when they are committed and published.
 
-        Raises Overloaded when too many wait, OutcomeUnknown when the commit is late.
+        Raises Overloaded when too many wait or the turn does not come, OutcomeUnknown when the commit is late.
         """
         if not writes:
             return []
-        if self._waiting + len(writes) > self._queue_max:
-            raise Overloaded("More writes wait than can be committed soon; nothing was applied, try again.")
-        self._waiting += len(writes)
-        unit = Unit(writes)
-        self._queue.put(unit)
+        unit = _Awaited(writes)
+        self.queue(unit)
         return unit.wait()
+
+    def queue(self, unit: Unit) -> None:
+        """Have `unit` committed and finished. Raises Overloaded when too many wait."""
+        if self._waiting + len(unit.writes) > self._queue_max:
+            raise Overloaded("More writes wait than can be committed soon; nothing was applied, try again.")
+        self._waiting += len(unit.writes)
+        self._queue.put(unit)
 
     def _run_for_ever(self) -> None:
         while True:
             units = self._gather()
             try:
+                began = time.monotonic()
                 self._commit_units(units)
+                self._suit(sum(len(unit.writes) for unit in units), time.monotonic() - began)
             except Exception as error:  # whatever it is, nobody may wait for ever, and the next group is due
                 _log.exception("A group commit failed for a reason that nobody foresaw")
                 self._fail(units, InternalError(f"The write failed ({type(error).__name__}); it was logged."))
@@ -99,15 +139,27 @@ class Committer:
                 self._waiting -= sum(len(unit.writes) for unit in units)
 
     def _gather(self) -> list[Unit]:
-        units = [self._queue.get()]
-        size = len(units[0].writes)
-        while size < GROUP_MOST_WRITES:
+        """What waits and is still wanted, one unit at least."""
+        units: list[Unit] = []
+        size = 0
+        while size < self._group_most:
             try:
-                units.append(self._queue.get_nowait())
+                unit = self._queue.get(block=not units)
             except Empty:
                 break
-            size += len(units[-1].writes)
+            if unit.begin():
+                units.append(unit)
+                size += len(unit.writes)
+            else:
+                self._waiting -= len(unit.writes)
         return units
+
+    def _suit(self, writes: int, seconds: float) -> None:
+        """Smaller groups for a store that is slow, larger ones when it no longer is. A failed commit counts as well."""
+        if seconds > COMMIT_SECONDS_WANTED:
+            self._group_most = max(GROUP_LEAST_WRITES, int(writes * COMMIT_SECONDS_WANTED / seconds))
+        elif self._group_most < GROUP_MOST_WRITES:
+            self._group_most = min(GROUP_MOST_WRITES, self._group_most * 2)
 
     def _commit_units(self, units: list[Unit]) -> None:
         writes = [write for unit in units for write in unit.writes]

@@ -54,8 +54,7 @@ class Publisher:
         received: when the requests that asked for them had come in, on the clock of `time.perf_counter`.
         """
         now = time.perf_counter()
-        for at in received:
-            self._report.took("commit", now - at)
+        self._report.took_all("commit", [now - at for at in received])
         self._queue.put(_Waiting(changes, into, then, now, len(received)))
 
     def publish_and_wait(self, changes: list[Change], into: Cache, received: Sequence[float] = ()) -> None:
@@ -93,5 +92,4 @@ class Publisher:
             return
         now = time.perf_counter()
         for one in waiting:
-            for _ in range(one.requests):
-                self._report.took("publish", now - one.committed_at)
+            self._report.took("publish", now - one.committed_at, one.requests)

@@ -63,11 +63,11 @@ class Views:
             change = _change(self._committer.submit([write])[0])
             if self._observer.traces:
                 self._observer.say(environ, rev=change.rev)
-            return _raw(_one_answer([change]))
+            return _raw(one_answer([change]))
         for error in self._committer.refused([write]).values():
             raise error
         action, operation = self._conditional_write(environ, write)
-        return self._alone(environ, token, body, operation, _one_answer, action)
+        return self._alone(environ, token, body, operation, one_answer, action)
 
     def batch(self, environ: Environ) -> Answer:
         token = self._known(environ)
@@ -87,7 +87,8 @@ class Views:
             decoded = [_traced(one, environ[REQUEST_ID]) for one in decoded]
         accepted = [write for write in decoded if isinstance(write, Write)]
         if not _is_alone(environ):
-            return _raw(_batch_answer(decoded, self._committer.submit(accepted)))
+            results = self._committer.submit(accepted)
+            return _raw(_batch_answer(decoded, results), _retry_after(results))
         refused = self._committer.refused(accepted)
         allowed = [write for index, write in enumerate(accepted) if index not in refused]
 
@@ -109,7 +110,7 @@ class Views:
         def operation(session: Session) -> list[Change]:
             return [writes.delete(session, self._statements, key, revs)]
 
-        return self._alone(environ, token, key.encode(), operation, _one_answer, "delete")
+        return self._alone(environ, token, key.encode(), operation, one_answer, "delete")
 
     def _known(self, environ: Environ) -> Token:
         """The token, whatever its scopes: which keys it may write is asked for each key."""
@@ -196,11 +197,19 @@ def _change(result: Result) -> Change:
     return result
 
 
-def _one_answer(changes: list[Change]) -> bytes:
+def one_answer(changes: list[Change]) -> bytes:
     (change,) = changes
     return b'{"success":true,"key":"%s","rev":%d,"updatedAt":"%s"}' % (
         change.key.encode(), change.rev, change.updated_at.encode(),
     )
+
+
+def _retry_after(results: Sequence[Result]) -> list[tuple[str, str]]:
+    """A header for a batch of which nothing could be written now, as with PostgreSQL down."""
+    waits = [result.retry_after_seconds for result in results if isinstance(result, KvcastError)]
+    if not waits or len(waits) < len(results) or None in waits:
+        return []
+    return [("Retry-After", str(max(wait for wait in waits if wait is not None)))]
 
 
 def _raw(body: bytes, headers: list[tuple[str, str]] | None = None) -> Answer:

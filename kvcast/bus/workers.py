@@ -86,10 +86,19 @@ class WorkerReport:
 
     def took(self, stage: str, seconds: float, times: int = 1) -> None:
         """A change took so long for one stage of its way: commit, publish or socket. times: how many did."""
+        self._counts(stage)[bisect_left(LATENCY_BOUNDS_MS, seconds * 1000)] += times
+
+    def took_all(self, stage: str, seconds: list[float]) -> None:
+        """The same for several changes, each of which took its own time."""
+        counts = self._counts(stage)
+        for one in seconds:
+            counts[bisect_left(LATENCY_BOUNDS_MS, one * 1000)] += 1
+
+    def _counts(self, stage: str) -> list[int]:
         counts = self._stages.get(stage)
         if counts is None:
             counts = self._stages[stage] = [0] * (len(LATENCY_BOUNDS_MS) + 1)
-        counts[bisect_left(LATENCY_BOUNDS_MS, seconds * 1000)] += times
+        return counts
 
     def all(self) -> list[Report]:
         """The last report of every worker that is alive. Raises BusUnavailable."""

@@ -19,14 +19,18 @@ def columns(alias: str = "", at: str = "updated_at", expires: str = "expires_at"
     )
 
 
-def packed_columns() -> str:
-    """What `unpack` reads: all but the value in one text. pg8000 takes its time for each column, not for each byte."""
+def packed_rows() -> str:
+    """All rows but their values as one text with a line for each, which `unpack` reads.
+
+    pg8000 takes its time for each column and each row, not for each byte. The grammar of keys and categories has
+    neither a blank nor a line break.
+    """
     key, _value, rest = columns().split(", ", 2)
-    return f"concat_ws(' ', {key}, {rest})"
+    return f"string_agg(concat_ws(' ', {key}, {rest}), E'\\n')"
 
 
 def unpack(packed: str, value: str, request_id: str = "") -> Change:
-    """The change of a row whose value is known. Neither a key nor a category holds a blank."""
+    """The change of one of the lines of `packed_rows`, whose value is known."""
     key, category, rev, prev, updated_at, expires_ms = packed.split(" ")
     return Change(key, value.encode(), category, int(rev), int(prev), updated_at, int(expires_ms), request_id)
 

@@ -14,7 +14,7 @@ from kvcast.errors import KeyNotFound, PreconditionFailed
 from kvcast.messages import Change, Write
 from kvcast.storage.pool import Pool, Rows, Session
 from kvcast.storage.reads import LATEST
-from kvcast.storage.rows import change, columns, packed_columns, text_array, unpack
+from kvcast.storage.rows import change, columns, packed_rows, text_array, unpack
 
 _EXPIRES = "clock_timestamp() + ttl * interval '1 second'"
 _LIVE = "NOT held.deleted AND (held.expires_at IS NULL OR held.expires_at > clock_timestamp())"
@@ -50,7 +50,7 @@ class Statements:
             "updated_at = clock_timestamp(), expires_at = EXCLUDED.expires_at"
         )
         answer = f"{tick} SELECT {columns()} FROM written"
-        self.upsert = f"WITH written AS ({_INSERT} {assign} RETURNING *){tick} SELECT {packed_columns()} FROM written"
+        self.upsert = f"WITH written AS ({_INSERT} {assign} RETURNING *){tick} SELECT {packed_rows()} FROM written"
         self.create = f"WITH written AS ({_INSERT} {assign} WHERE NOT ({_LIVE}) RETURNING *){answer}"
         self.replace = f"""
             WITH written AS (
@@ -149,8 +149,8 @@ def write_all(session: Session, statements: Statements, writes: Sequence[Write])
     """
     first, later = split_repeats(writes)
     carried = carry_categories(writes) if later else writes
-    rows = _run_many(session, statements.upsert, [writes[i] for i in first])
-    by_key = {packed.partition(" ")[0]: packed for (packed,) in rows}
+    ((packed,),) = _run_many(session, statements.upsert, [writes[i] for i in first])
+    by_key = {line.partition(" ")[0]: line for line in packed.split("\n")}
     changes: list[Change | None] = [None] * len(writes)
     for index in first:
         changes[index] = unpack(by_key[writes[index].key], writes[index].value, writes[index].request_id)

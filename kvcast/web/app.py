@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from flask import Flask, Response, g, request
 from flask_limiter.errors import RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import PathConverter
 
 from kvcast.config import Settings
 from kvcast.errors import KvcastError
@@ -25,11 +26,18 @@ from kvcast.web.limiting import Limit, from_exceeded, install_limiter
 from kvcast.web.observing import Observer
 
 
+class AnyPath(PathConverter):
+    """The original takes no line break, so that `/viewer/a%0Ab` was an unknown address and not a bad key."""
+
+    regex = r"[^/][\s\S]*?"
+
+
 class FunctionApp(Flask):
     """A function. `shared_limits` counts its calls over all workers, through Redis."""
 
     def __init__(self, name: str, settings: Settings, *, shared_limits: bool) -> None:
         super().__init__(f"kvcast.{name}", static_folder=None)
+        self.url_map.converters["path"] = AnyPath
         set_up(
             name, settings.log_level, settings.log_format, settings.server_name, requests=bool(settings.access_log)
         )
@@ -38,6 +46,7 @@ class FunctionApp(Flask):
         self.keyring = Keyring(settings.accepted_tokens(), settings.verifier())
         Renewal(self.keyring).start()
         self.health = Health()
+        self.take: Callable[[Any, Any], Any] | None = None  # see functions/plain_connection.py
         self.observer = Observer(name)
         self.rate_limiter = install_limiter(self, redis_url=settings.redis_url if shared_limits else "")
         self.url_map.merge_slashes = False  # `//` in an address is an error of the client, not a redirect

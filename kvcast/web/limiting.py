@@ -27,6 +27,7 @@ class Limit:
         self._limiter = limiter
         self._keyring = keyring
         self._item = limits.parse(rate)
+        self._expiry_seconds = self._item.get_expiry()
         self._names: dict[str, str] = {}
         self.scope = scope
         self.rate = rate
@@ -41,15 +42,30 @@ class Limit:
 
     def hit(self, environ: Environ) -> tuple[Headers, TooManyRequests | None]:
         """Count one call; return the RateLimit headers, and the refusal where the limit is passed."""
-        counters = self._limiter.limiter.storage
-        name = self._name(self.client(environ))
-        count = counters.incr(name, self._item.get_expiry())
-        resets_at = counters.get_expiry(name)
-        refusal = None if count <= self._item.amount else too_many(self._item, resets_at)
-        return rate_headers(self._item.amount, self._item.amount - count, resets_at), refusal
+        count, resets_at = self.count(self.counted_as(environ))
+        amount, remaining, seconds = self.told(count, resets_at)
+        headers = [
+            ("RateLimit-Limit", str(amount)), ("RateLimit-Remaining", str(remaining)),
+            ("RateLimit-Reset", str(seconds)),
+        ]
+        return headers, self.refusal(count, resets_at)
 
-    def _name(self, client: str) -> str:
+    def count(self, counted_as: str) -> tuple[int, float]:
+        """Count one call; return the calls in this window, and when it ends, in Unix seconds."""
+        counters = self._limiter.limiter.storage
+        return counters.incr(counted_as, self._expiry_seconds), counters.get_expiry(counted_as)
+
+    def told(self, count: int, resets_at: float) -> tuple[int, int, int]:
+        """What the RateLimit headers say: the limit, the calls that remain, the seconds until they are full again."""
+        amount = self._item.amount
+        return amount, max(0, amount - count), max(0, ceil(resets_at - time.time()))
+
+    def refusal(self, count: int, resets_at: float) -> TooManyRequests | None:
+        return None if count <= self._item.amount else too_many(self._item, resets_at)
+
+    def counted_as(self, environ: Environ) -> str:
         """As `limits` names the count, so that Flask-Limiter's is the same; making it costs more than counting."""
+        client = self.client(environ)
         name = self._names.get(client)
         if name is None:
             if len(self._names) >= _NAMES_MOST:

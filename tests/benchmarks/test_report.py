@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 
-from benchmarks import plot, report, results, table
+from benchmarks import document, page, plot, report, results, table
 from benchmarks.figures import Aim, Comparison
 from benchmarks.results import PartRun, number
 
@@ -67,3 +68,33 @@ def test_the_report_holds_the_newest_run_of_each_part_in_order(tmp_path: Path) -
 )
 def test_numbers_show_three_digits_that_matter(value: float, text: str) -> None:
     assert number(value) == text
+
+
+def test_the_table_of_a_document_is_replaced_and_the_rest_stays(tmp_path: Path) -> None:
+    path = tmp_path / "performance.md"
+    path.write_text(f"before\n{document.BEGIN}old\n{document.END}after\n")
+    document.write(path, [part_run()])
+    text = path.read_text()
+    assert text.startswith(f"before\n{document.BEGIN}- machine: 2 cores\n")
+    assert text.endswith(f"{document.END}after\n")
+    assert "old" not in text
+    assert "| GET /get & one <hot> key | rate | 9,000 | node 2,000 | 4.50 | 4.50 | 4.50 | >= 4 x node | yes |" in text
+    document.write(path, [part_run()])
+    assert path.read_text() == text
+
+
+def test_a_document_without_marks_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "performance.md"
+    path.write_text("no table")
+    with pytest.raises(ValueError, match="between which the table belongs"):
+        document.write(path, [part_run()])
+    assert path.read_text() == "no table"
+
+
+def test_the_page_has_the_figures_and_where_we_stand(tmp_path: Path) -> None:
+    path = tmp_path / "reports" / "benchmark.json"
+    page.write(path, [part_run()])
+    (part,) = json.loads(path.read_text())["parts"]
+    (shown,) = part["comparisons"]
+    assert shown["sides"]["node"]["rate"] == [2000, 2000, 2000]
+    assert [(aim["standing"][1], aim["reached"]) for aim in shown["aims"]] == [(4.5, True), (0.8, False)]

@@ -26,9 +26,11 @@ PAGES = {
     "sign-in": ("/admin", ""),
     "admin": ("/admin#token=", "gold"),
     "docs": ("/docs", "/add"),
+    "benchmark report": ("/benchmark-report", "make bench"),
+    "push beside polling": ("/socket-vs-polling", "make bench"),
 }
 WORKERS_OWN = {"/sharing.js", "/outbox.js"}  # what the shared worker fetches for itself
-LIVE = [name for name in PAGES if name not in ("sign-in", "docs")]
+LIVE = [name for name in PAGES if name not in ("sign-in", "docs", "benchmark report", "push beside polling")]
 SIDEWAYS = """() => {
   const width = document.documentElement.clientWidth;
   const scrolls = (node) => node && node !== document.body &&

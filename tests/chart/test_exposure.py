@@ -106,7 +106,10 @@ def calls() -> list[tuple[str, str]]:
         for method in methods
         if method in ("get", "post", "delete")
     ]
-    pages = ["/", "/admin", "/admin/functions", "/docs", "/viewer/crypto.btc", "/client.js", "/address", "/wsx"]
+    pages = [
+        "/", "/admin", "/admin/functions", "/docs", "/benchmark-report", "/socket-vs-polling", "/viewer/crypto.btc",
+        "/client.js", "/address", "/wsx",
+    ]
     return [*described, *(("GET", path) for path in (*pages, "/ws", "/ws/gold", "/sse"))]
 
 

@@ -25,6 +25,7 @@ DOCUMENT: dict[str, Any] = json.loads((ROOT / "functions/read/openapi.json").rea
 REGISTRY: Registry[Any] = Registry().with_resource("urn:kvcast", DRAFT202012.create_resource(DOCUMENT))
 CALLS = """
     POST /add, POST /batch, DELETE /keys/{key}, GET /get/{key}, GET /mget, GET /keys, GET /history/{key},
+    GET /benchmark-report, GET /socket-vs-polling, GET /reports/benchmark.json,
     GET /viewer/{key}, GET /admin, GET /, GET /openapi.json, GET /docs, GET /stats, GET /audit,
     GET /admin/functions, GET /healthz/live,
     GET /healthz/ready, GET /metrics, GET /ws, GET /ws/{key}, GET /sse

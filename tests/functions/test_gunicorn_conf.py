@@ -204,3 +204,21 @@ def test_a_body_that_nobody_wanted_is_not_waited_for_without_end(serve: Callable
             return not held(server, connection)
 
         eventually(drip)
+
+
+def test_greenlets_are_counted_as_they_come_and_go(
+    serve: Callable[..., Server], connect: Callable[[Server], http.client.HTTPConnection]
+) -> None:
+    server = serve("read")
+    asking = connect(server)
+
+    def greenlets() -> float:
+        text = answered(asking, "/metrics")
+        return next(float(line.split()[1]) for line in text.splitlines() if line.startswith("kvcast_greenlets "))
+
+    before = greenlets()
+    opened = [connect(server) for _ in range(5)]
+    assert eventually(lambda: greenlets() == before + 5)
+    for connection in opened:
+        connection.close()
+    assert eventually(lambda: greenlets() <= before)

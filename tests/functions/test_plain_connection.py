@@ -11,6 +11,7 @@ import pytest
 
 from tests.calls import Caller
 from tests.conftest import TOKEN, Server
+from tests.polling import eventually
 
 ODD = "X-Odd: 1\r\n"  # what makes a request not plain
 PASSING = re.compile(rb"((?:Date|RateLimit-Remaining|RateLimit-Reset): )[^\r]*|(\"rev\":|\"updatedAt\":)[^,}]*")
@@ -22,6 +23,7 @@ class Wire:
     def __init__(self, server: Server) -> None:
         host, port = server.url.removeprefix("http://").split(":")
         self._socket = socket.create_connection((host, int(port)), timeout=20)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
@@ -30,14 +32,14 @@ class Wire:
         """The next whole answer; its end is known by Content-Length."""
         received = b""
         while b"\r\n\r\n" not in received:
-            received += self._more()
+            received += self.more()
         head = received.partition(b"\r\n\r\n")[0]
         length = re.search(rb"Content-Length: (\d+)", head)
         while len(received) < len(head) + 4 + (int(length[1]) if length else 0):
-            received += self._more()
+            received += self.more()
         return received
 
-    def _more(self) -> bytes:
+    def more(self) -> bytes:
         data = self._socket.recv(65_536)
         assert data, "the connection was closed"
         return data
@@ -117,6 +119,33 @@ def test_pipelined_requests_are_answered_in_order(wire: Wire, call: Caller, uniq
     while received.count(b"HTTP/1.1 200 OK") < len(keys) or not received.endswith(b"}"):
         received += wire.answer()
     assert [received.index(key.encode()) for key in keys] == sorted(received.index(key.encode()) for key in keys)
+
+
+def test_what_comes_before_a_write_is_answered_is_answered_after_it(
+    wire: Wire, unique_key: Callable[..., str]
+) -> None:
+    key = unique_key()
+    for _ in range(50):
+        wire.send(request("POST /add", BEARER + JSON, f'{{"key":"{key}","value":1}}'))
+        sent_at = time.perf_counter()
+        while time.perf_counter() < sent_at + 0.0005:  # so that it arrives by itself, before the commit
+            pass
+        wire.send(request("GET /get/none.at.all"))
+        received = b""
+        while b'"success":false' not in received or b'"success":true' not in received:
+            received += wire.more()
+        assert received.index(b" 200 OK\r\n") < received.index(b" 404 ")
+
+
+def test_a_write_whose_client_hangs_up_at_once_is_committed(
+    app: Server, call: Caller, unique_key: Callable[..., str]
+) -> None:
+    keys = [unique_key(f"n{number}") for number in range(20)]
+    for key in keys:
+        wire = Wire(app)
+        wire.send(request("POST /add", BEARER + JSON, f'{{"key":"{key}","value":1}}'))
+        wire.close()
+    eventually(lambda: all(call("GET", f"/get/{key}").status == 200 for key in keys))
 
 
 def test_a_request_hidden_in_another_is_not_answered(wire: Wire, unique_key: Callable[..., str]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.calls import Caller
 from tests.conftest import TOKEN, Server
 from tests.functions.push.raw import Refused, WebSocket
+from tests.poison import assert_reads_their_own
 
 HEAD = f"Host: a\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n".encode()
 # HIDDEN is a whole request that writes: a proxy that reads the shape in the other way passes it on as somebody's.
@@ -78,6 +79,14 @@ def test_a_request_that_can_be_read_in_two_ways_hides_none(
         assert len(statuses) <= 1
         assert all(400 <= status < 500 or status == 501 for status in statuses), statuses
     assert call.get(unique_key("hidden")).status == 404
+
+
+def test_after_all_of_them_each_read_returns_its_own_key(app: Server) -> None:
+    for shape in SHAPES.values():
+        text = shape.replace(b"ALL", b"9").replace(b"HIDDEN", b"GET /get/a")
+        for line in (b"POST /add", b"GET /get/a"):
+            answers_to(app, line + b" HTTP/1.1\r\n" + HEAD + text)
+    assert_reads_their_own(app.url, app.url, app.token)
 
 
 @pytest.mark.parametrize(

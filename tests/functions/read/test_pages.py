@@ -39,7 +39,8 @@ def ancestors(call: Caller, path: str) -> str:
 
 
 def test_nobody_may_frame_a_page_unless_a_setting_says_so(fetch: Caller) -> None:
-    for path in ("/", "/admin", "/docs", "/viewer/gold", "/viewer/gold?embed=1", "/style.css"):
+    pages = ("/", "/admin", "/docs", "/benchmark-report", "/socket-vs-polling")
+    for path in (*pages, "/viewer/gold", "/viewer/gold?embed=1", "/style.css"):
         assert ancestors(fetch, path) == "'none'", path
 
 

@@ -335,7 +335,7 @@ def test_the_description_is_served_as_it_is_checked(call: Caller) -> None:
     assert "/add" in document["paths"]
 
 
-@pytest.mark.parametrize("path", ["/", "/admin", "/docs", "/viewer/gold", "/viewer/v%C3%A0ng"])
+@pytest.mark.parametrize("path", ["/", "/admin", "/docs", "/benchmark-report", "/viewer/gold", "/viewer/v%C3%A0ng"])
 def test_a_page_is_html_under_the_strict_policy(call: Caller, path: str) -> None:
     page = call("GET", path)
     assert page.status == 200

@@ -22,6 +22,7 @@ from tests.databases import Database
 from tests.polling import eventually
 from tests.postgres_wire import PostgresWire
 
+from functions.write import committer
 from functions.write.committer import Committer, Result
 from functions.write.publisher import Publisher
 
@@ -158,6 +159,24 @@ def test_what_would_wait_too_long_is_refused_at_once(database: Database) -> None
     assert len(database.ticks("x")) == 10
 
 
+def test_a_write_whose_turn_does_not_come_is_withdrawn(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(committer, "QUEUE_SECONDS", 0.3)
+    writer = Writer(database, queue_max=10)
+    blocked = database.session()
+    blocked.run("BEGIN")
+    write_all(blocked, database.statements, [Write("hot", "1")])
+    waiting = Thread(target=writer.submit, args=(Write("hot", "2"),))
+    waiting.start()
+    eventually(lambda: database.own.run("SELECT 1 FROM pg_locks WHERE NOT granted"))
+    with pytest.raises(Overloaded):
+        writer.submit(*[Write("late", "1")] * 5)
+    blocked.run("COMMIT")
+    waiting.join(10)
+    assert database.row("hot") is not None
+    changes(writer.submit(*[Write("after", "1")] * 9))  # nothing withdrawn takes up room
+    assert database.row("late") is None
+
+
 @pytest.fixture
 def wire(database: Database) -> Iterator[PostgresWire]:
     with PostgresWire(database.database_url) as wire:
@@ -220,6 +239,10 @@ def test_over_http_postgresql_away_is_a_503_with_retry_after_and_heals(
             lambda path=path, headers=headers: _refused(call("POST", path, add, **headers))  # type: ignore[misc]
         )
         assert reply.headers["retry-after"] == "1"
+    for elements, told in (([add], True), ([add, '{"key":"a/b","value":1}'], True), ([], False)):
+        reply = call("POST", "/batch", f"[{','.join(elements)}]")
+        assert ("retry-after" in reply.headers) == told
+        assert [result["error"]["code"] for result in reply.json()["results"]][:1] == ["storage_unavailable"] * told
     wire.mend()
     eventually(lambda: call("POST", "/add", add).status == 200)
     assert call("POST", "/add", add, idempotency_key="two").status == 200
