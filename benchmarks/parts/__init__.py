@@ -10,4 +10,4 @@ class Plan:
     """rounds: runs of each side; seconds: of one run."""
 
     rounds: int = 3
-    seconds: float = 4.0
+    seconds: float = 3.0
