@@ -80,6 +80,7 @@ def test_one_two_and_four_processes_stand_together(shown: Callable[..., Page]) -
     several = [reads(f"{work}, two processes", 9_000, 3_000), reads(f"{work}, four processes", 8_000, 2_000)]
     page = shown("/benchmark-report", run("reads", reads(work, 7_000, 1_000)), run("processes", *several))
     together = page.locator("section").last
+    expect(together.locator("td.bar")).to_have_count(6)
     assert together.locator("tbody th").all_inner_texts() == [
         "kvcast, 1", "Node.js, 1", "kvcast, 2", "Node.js, 2", "kvcast, 4", "Node.js, 4",
     ]
