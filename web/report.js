@@ -110,7 +110,7 @@ export function sidesTable(sides, plot, caption, lang = "") {
   const table = element("table", {}, name,
     element("thead", {}, head), element("tbody", {}, ...rows));
   // a region that scrolls must be reachable by keyboard
-  const region = element("div", { className: "scroll", tabIndex: 0, role: "region" }, table);
+  const region = element("div", { className: "scroll", tabIndex: 0, role: "group" }, table);
   region.setAttribute("aria-labelledby", name.id);
   return region;
 }
