@@ -51,7 +51,7 @@ class Verifier:
         except jwt.InvalidTokenError:
             raise Unauthorized("The token is not known here, and it is no JWT; send a valid one.") from None
         for key in self._keys:
-            if key.algorithm == header["alg"] and ("kid" not in header or key.kid in ("", header["kid"])):
+            if key.algorithm == header.get("alg") and ("kid" not in header or key.kid in ("", header["kid"])):
                 claims = self._claims(text, key)
                 if claims is not None:
                     return _token(claims, key)
@@ -88,7 +88,7 @@ def _token(claims: dict[str, Any], key: Key) -> Token:
         except SettingsError:
             continue  # a scope of another service
     # A name that no token of ours can have: theirs hold no colon.
-    return Token(f"jwt:{subject}", tuple(grants), b"", float(claims["exp"]) + LEEWAY_SECONDS, key.identity)
+    return Token(f"jwt:{subject}", tuple(grants), b"", int(claims["exp"]) + LEEWAY_SECONDS, key.identity)
 
 
 def shared_secret(secret: str) -> Key:

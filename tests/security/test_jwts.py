@@ -97,6 +97,16 @@ def test_no_other_algorithm_is_taken(algorithm: str) -> None:
         refusal(forged)
 
 
+def test_a_header_without_an_algorithm_is_refused() -> None:
+    _, body, signature = shared().split(".")
+    refusal(f"{segment({'typ': 'JWT'})}.{body}.{signature}")
+
+
+def test_an_exp_beyond_all_floats_is_far_away() -> None:
+    token = BOTH.find(shared(exp=10**400))
+    assert BOTH.holds(token)
+
+
 def test_a_public_key_is_never_taken_for_a_secret() -> None:
     public = RSA.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     body = shared().split(".")[1]
