@@ -23,6 +23,13 @@ class Protocol(msgspec.Struct, frozen=True):
     steps: tuple[tuple[bytes, bytes], ...]
     answers: tuple[tuple[bytes, bytes], ...] = ()
 
+    def handshake(self, address: tuple[str, int]) -> bytes:
+        """The request that opens the WebSocket at `address`."""
+        return (
+            f"GET {self.path} HTTP/1.1\r\nHost: {address[0]}:{address[1]}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        ).encode()
+
 
 _END_OF_HEAD = b"\r\n\r\n"
 

@@ -105,11 +105,7 @@ def _connect(address: tuple[str, int], protocols: Sequence[Protocol]) -> list[so
     sockets = []
     for protocol in protocols:
         sock = socket.create_connection(address, timeout=PATIENCE_SECONDS)
-        sock.sendall(
-            f"GET {protocol.path} HTTP/1.1\r\nHost: {address[0]}:{address[1]}\r\nUpgrade: websocket\r\n"
-            "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-            .encode()
-        )
+        sock.sendall(protocol.handshake(address))
         sockets.append(sock)
     heard = [b""] * len(sockets)
     for turn in range(max(len(protocol.steps) for protocol in protocols)):

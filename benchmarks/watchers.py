@@ -76,14 +76,11 @@ class Watcher:
 class Viewer(Watcher):
     def __init__(self, address: tuple[str, int], protocol: Protocol) -> None:
         super().__init__(address)
-        self._host = f"{address[0]}:{address[1]}"
+        self._address = address
         self._protocol = protocol
 
     def start(self) -> None:
-        self.wire.send(
-            f"GET {self._protocol.path} HTTP/1.1\r\nHost: {self._host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
-        )
+        self.wire.send(self._protocol.handshake(self._address))
         self.requests += 1
         heard = b""
         for wanted, answer in self._protocol.steps:

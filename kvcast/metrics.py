@@ -37,10 +37,7 @@ POOL_EXHAUSTED = Counter("kvcast_pool_exhausted", "Calls refused as every databa
 def observe(histogram: Histogram, value: float, times: int) -> None:
     """`times` equal observations for the price of one, for which prometheus_client has no call."""
     histogram._sum.inc(value * times)
-    for bound, bucket in zip(histogram._upper_bounds, histogram._buckets, strict=True):
-        if value <= bound:
-            bucket.inc(times)
-            return
+    histogram._buckets[bisect_left(histogram._upper_bounds, value)].inc(times)
 
 
 def observe_all(histogram: Histogram, values: list[float]) -> None:

@@ -26,7 +26,8 @@ _INCLUDES: dict[str, frozenset[str]] = {
     "write": frozenset({"read", "write"}),
     "admin": frozenset({"read", "write", "admin"}),
 }
-JWT_DOTS = 2
+_UNKNOWN = "The token is not known here; send `Authorization: Bearer TOKEN` with a valid one."
+_JWT_DOTS = 2
 _ACCEPTED_MOST = 1000  # the same token may come in headers of different spelling
 _ENTRY = re.compile(r"(?P<name>[\w.-]{1,64})\s+(?P<grants>\S+)\s+sha256:(?P<digest>[0-9a-f]{64})")
 
@@ -132,10 +133,10 @@ class Keyring:
         for candidate in self._tokens:
             if hmac.compare_digest(candidate.digest, digest):
                 found = candidate
-        if found is None and self._verifier is not None and token.count(".") == JWT_DOTS:
+        if found is None and self._verifier is not None and token.count(".") == _JWT_DOTS:
             found = self._verifier.verify(token)
         if found is None:
-            raise Unauthorized("The token is not known here; send `Authorization: Bearer TOKEN` with a valid one.")
+            raise Unauthorized(_UNKNOWN)
         return found
 
     def holds(self, token: Token) -> bool:
@@ -155,7 +156,7 @@ class Keyring:
             return known
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
-            raise Unauthorized("The token is not known here; send `Authorization: Bearer TOKEN` with a valid one.")
+            raise Unauthorized(_UNKNOWN)
         found = self.find(_sent(token.strip()))
         if len(accepted) >= _ACCEPTED_MOST:
             accepted.clear()

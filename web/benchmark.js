@@ -1,7 +1,7 @@
 /* /benchmark-report: every kind of work of the last `make bench`, and what it reached. */
 
 import { chrome } from "/chrome.js";
-import { changes, t } from "/i18n.js";
+import { t } from "/i18n.js";
 import { element } from "/page.js";
 import { figureName, made, number, ranged, showRun, sideName, sidesTable } from "/report.js";
 
@@ -62,4 +62,3 @@ function show(parts) {
 
 chrome();
 await showRun(show);
-changes.addEventListener("change", () => showRun(show));

@@ -1,7 +1,7 @@
 /* /socket-vs-polling: what a WebSocket and polling gave and cost in the last `make bench WHAT=polling`. */
 
 import { chrome } from "/chrome.js";
-import { changes, t } from "/i18n.js";
+import { t } from "/i18n.js";
 import { element } from "/page.js";
 import { figureName, made, number, showRun, sidesTable } from "/report.js";
 
@@ -34,4 +34,3 @@ function show(parts) {
 
 chrome();
 await showRun(show);
-changes.addEventListener("change", () => showRun(show));

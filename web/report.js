@@ -1,6 +1,6 @@
 /* What both pages of measured figures share: reading the run, what it was made on, and a comparison as a table with bars. */
 
-import { knows, language, t } from "/i18n.js";
+import { changes, knows, language, t } from "/i18n.js";
 import { byId, element } from "/page.js";
 import "/report-text.js";
 
@@ -10,7 +10,7 @@ let captions = 0; // made so far: each needs an id of its own
 const OURS = /^(kvcast|push)\b/;
 
 /** The parts of the last run, or null where there is none. Rejects where the answer is no report. */
-export async function readRun() {
+async function readRun() {
   const answer = await fetch("/reports/benchmark.json");
   if (answer.status === 404) return null;
   if (!answer.ok) throw new Error(`The server answered ${answer.status}.`);
@@ -18,21 +18,25 @@ export async function readRun() {
   return parts;
 }
 
-/** Read the run and show it by `show(parts)`, which gives nodes; says how to make one where there is none. */
+/**
+ * Read the run and show it by `show(parts)`, which gives nodes, again in each language that is chosen; says how to make
+ * one where there is none.
+ */
 export async function showRun(show) {
-  try {
-    const parts = await readRun();
-    if (!parts?.length) {
-      byId("note").textContent = t("report.none");
-      return;
+  const run = readRun();
+  const render = async () => {
+    try {
+      const parts = await run;
+      byId("report").replaceChildren(...(parts?.length ? show(parts) : []));
+      byId("note").textContent = parts?.length ? "" : t("report.none");
+    } catch (error) {
+      console.error(error);
+      byId("report").replaceChildren();
+      byId("note").textContent = t("report.unreadable");
     }
-    byId("report").replaceChildren(...show(parts));
-    byId("note").textContent = "";
-  } catch (error) {
-    console.error(error);
-    byId("report").replaceChildren();
-    byId("note").textContent = t("report.unreadable");
-  }
+  };
+  changes.addEventListener("change", render);
+  await render();
 }
 
 /** Three digits that matter, as the language writes them; null is beyond all numbers. */

@@ -18,7 +18,7 @@ from kvcast.draining import handing_over
 from kvcast.errors import InvalidRequest, KvcastError
 from kvcast.messages import CLOSE_UNAUTHORIZED, MESSAGE_MAX_REV, Subscribe
 from kvcast.metrics import CLOSED, CONNECTIONS
-from kvcast.tokens import Token, require_reading
+from kvcast.tokens import Token
 from kvcast.web.requests import query, single
 
 from functions.push.deliveries import Deliveries
@@ -100,8 +100,7 @@ def open_stream(parts: Parts, report: WorkerReport) -> Response:
     if last_epoch is not None:
         wanted = _resumed(wanted, last_epoch, last_rev)
     token = parts.keyring.identify(request.headers.get("Authorization"))
-    if parts.closed:
-        require_reading(token, (*wanted.keys, *wanted.since), wanted.prefixes, wanted.categories)
+    parts.check_reading(wanted, token)  # here too: a refusal after the stream has begun could be no status
     address = request.remote_addr or ""
     parts.admit(address)
     stream = EventStream(parts, report, wanted, last_rev if last_epoch == parts.hub.epoch else None, token)

@@ -61,8 +61,7 @@ class Parts:
     def subscribe(self, viewer: Viewer, wanted: Subscribe, token: Token | None) -> None:
         """Raises InvalidRequest with what is over a limit, Unauthorized, Forbidden, or what joining raises."""
         wanted = wanted.parsed()
-        if self.closed:
-            require_reading(token, (*wanted.keys, *wanted.since), wanted.prefixes, wanted.categories)
+        self.check_reading(wanted, token)
         names = len(wanted.keys) + len(wanted.prefixes) + len(wanted.categories)
         if not names:
             raise InvalidRequest("The subscribe names nothing; give keys, prefixes or categories.", code="bad_message")
@@ -81,6 +80,11 @@ class Parts:
             RESUMED.inc()
             self.report.add("resumed")
         self.joiner.join(viewer, wanted)
+
+    def check_reading(self, wanted: Subscribe, token: Token | None) -> None:
+        """Raises Unauthorized or Forbidden where reads need a token, and `token` does not cover all that is wanted."""
+        if self.closed:
+            require_reading(token, (*wanted.keys, *wanted.since), wanted.prefixes, wanted.categories)
 
     def handed_over(self, kind: str) -> None:
         """A viewer was sent elsewhere. kind: websocket or sse."""

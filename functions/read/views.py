@@ -40,7 +40,6 @@ class Views:
         self.lookup = lookup
         self._stats = stats
         self._openapi = _openapi()
-        self._closed = app.settings.read_auth == "token"
 
     def install(self) -> None:
         limit = self._app.limit("read", self._app.settings.read_limit)
@@ -62,8 +61,7 @@ class Views:
 
     def get(self, environ: Environ) -> Answer:
         key = key_in_path(environ, "/get/")
-        if self._closed:
-            self._app.may_read(environ, (key,))
+        self._app.may_read(environ, (key,))
         least = min_rev(query(environ, "min_rev")) if environ.get("QUERY_STRING") else 0
         entry = self.lookup.entry(key, least)
         if "HTTP_IF_NONE_MATCH" in environ:

@@ -6,8 +6,6 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from kvcast.errors import InvalidRequest, KvcastError, PayloadTooLarge
 from kvcast.messages import Change, Write, decode_write, encode, split_batch
 from kvcast.storage import idempotency, writes
@@ -57,7 +55,7 @@ class Views:
         write = decode_write(body, self._settings.value_max_bytes)
         require(token, "write", write.key)
         if self._observer.traces:
-            write = msgspec.structs.replace(write, request_id=environ[REQUEST_ID])
+            write = traced(write, environ[REQUEST_ID])
             self._observer.say(environ, key=write.key)
         if not _is_alone(environ):
             change = _change(self._committer.submit([write])[0])
@@ -84,7 +82,7 @@ class Views:
         decoded = [self._decode(part, token) for part in parts]
         if self._observer.traces:
             self._observer.say(environ, count=len(parts))
-            decoded = [_traced(one, environ[REQUEST_ID]) for one in decoded]
+            decoded = [traced(one, environ[REQUEST_ID]) if isinstance(one, Write) else one for one in decoded]
         accepted = [write for write in decoded if isinstance(write, Write)]
         if not _is_alone(environ):
             results = self._committer.submit(accepted)
@@ -166,10 +164,6 @@ class Views:
                 self._observer.say(environ, key=changes[0].key, rev=changes[0].rev)
             self._publisher.publish_and_wait(changes, into, [received_at])
         return _raw(answer.encode(), [("Idempotency-Replayed", "true")] if repeated else [])
-
-
-def _traced(decoded: Write | KvcastError, request_id: str) -> Write | KvcastError:
-    return msgspec.structs.replace(decoded, request_id=request_id) if isinstance(decoded, Write) else decoded
 
 
 def _is_alone(environ: Environ) -> bool:

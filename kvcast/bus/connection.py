@@ -49,10 +49,15 @@ class Breaker:
         self._closed_again_at = 0.0
 
 
+def not_trusted(error: BaseException) -> str | None:
+    """What mends it, in a sentence, where `error` comes of a certificate that was refused."""
+    refused = refused_certificate(error, "REDIS_URL", "ssl_ca_certs")
+    return f"Redis is not trusted: {refused}" if refused else None
+
+
 def no_answer(error: BaseException) -> str:
     """Why Redis did not answer, in a sentence."""
-    refused = refused_certificate(error, "REDIS_URL", "ssl_ca_certs")
-    return f"Redis is not trusted: {refused}" if refused else f"Redis did not answer ({type(error).__name__}: {error})."
+    return not_trusted(error) or f"Redis did not answer ({type(error).__name__}: {error})."
 
 
 def open_redis(

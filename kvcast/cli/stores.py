@@ -8,7 +8,6 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kvcast.certificates import refused_certificate
 from kvcast.cli.connection import data_folder, local_run
 from kvcast.cli.doctor import Finding
 from kvcast.errors import KvcastError
@@ -82,6 +81,8 @@ def _redis(url: str) -> Finding:
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
+    from kvcast.bus.connection import not_trusted
+
     try:
         began = time.monotonic()
         with redis.Redis.from_url(
@@ -90,8 +91,6 @@ def _redis(url: str) -> Finding:
             connection.ping()
             took = (time.monotonic() - began) * 1000
     except (redis.RedisError, ValueError, OSError) as error:
-        refused = refused_certificate(error, "REDIS_URL", "ssl_ca_certs")
-        if refused:
-            return Finding("fail", "redis", f"Redis is not trusted: {refused}")
-        return Finding("fail", "redis", f"Redis cannot be reached ({error}); check REDIS_URL and that it runs.")
+        reason = not_trusted(error) or f"Redis cannot be reached ({error}); check REDIS_URL and that it runs."
+        return Finding("fail", "redis", reason)
     return Finding("ok", "redis", f"Redis answered in {took:.0f} ms.")

@@ -7,6 +7,7 @@ seen going from 14 back to 13. Rows are taken in key order, so that two commits 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -16,6 +17,7 @@ from kvcast.storage.pool import Pool, Rows, Session
 from kvcast.storage.reads import LATEST
 from kvcast.storage.rows import change, columns, packed_rows, text_array, unpack
 
+Traceable = TypeVar("Traceable", Change, Write)
 _EXPIRES = "clock_timestamp() + ttl * interval '1 second'"
 _LIVE = "NOT held.deleted AND (held.expires_at IS NULL OR held.expires_at > clock_timestamp())"
 _INPUT = (
@@ -161,8 +163,9 @@ def write_all(session: Session, statements: Statements, writes: Sequence[Write])
     return [made for made in changes if made is not None]
 
 
-def traced(change: Change, request_id: str) -> Change:
-    return msgspec.structs.replace(change, request_id=request_id) if request_id else change
+def traced(one: Traceable, request_id: str) -> Traceable:
+    """`one` as a part of the request of this id; empty: as it is."""
+    return msgspec.structs.replace(one, request_id=request_id) if request_id else one
 
 
 def commit_all(pool: Pool, statements: Statements, writes: Sequence[Write]) -> list[Change]:

@@ -43,12 +43,7 @@ class Limit:
     def hit(self, environ: Environ) -> tuple[Headers, TooManyRequests | None]:
         """Count one call; return the RateLimit headers, and the refusal where the limit is passed."""
         count, resets_at = self.count(self.counted_as(environ))
-        amount, remaining, seconds = self.told(count, resets_at)
-        headers = [
-            ("RateLimit-Limit", str(amount)), ("RateLimit-Remaining", str(remaining)),
-            ("RateLimit-Reset", str(seconds)),
-        ]
-        return headers, self.refusal(count, resets_at)
+        return rate_headers(*self.told(count, resets_at)), self.refusal(count, resets_at)
 
     def count(self, counted_as: str) -> tuple[int, float]:
         """Count one call; return the calls in this window, and when it ends, in Unix seconds."""
@@ -58,7 +53,7 @@ class Limit:
     def told(self, count: int, resets_at: float) -> tuple[int, int, int]:
         """What the RateLimit headers say: the limit, the calls that remain, the seconds until they are full again."""
         amount = self._item.amount
-        return amount, max(0, amount - count), max(0, ceil(resets_at - time.time()))
+        return told(amount, amount - count, resets_at)
 
     def refusal(self, count: int, resets_at: float) -> TooManyRequests | None:
         return None if count <= self._item.amount else too_many(self._item, resets_at)
@@ -93,7 +88,8 @@ def install_limiter(app: Flask, *, redis_url: str) -> Limiter:
     def add_headers(response: Any) -> Any:
         current = limiter.current_limit
         if current is not None:
-            for name, value in rate_headers(current.limit.amount, current.remaining, current.window.reset_time):
+            figures = told(current.limit.amount, current.remaining, current.window.reset_time)
+            for name, value in rate_headers(*figures):
                 response.headers[name] = value
         return response
 
@@ -106,12 +102,15 @@ def from_exceeded(limiter: Limiter, error: RateLimitExceeded) -> TooManyRequests
     return too_many(error.limit.limit, current.window.reset_time if current else time.time() + 1)
 
 
-def rate_headers(amount: int, remaining: int, reset_time: float) -> Headers:
+def told(amount: int, remaining: int, resets_at: float) -> tuple[int, int, int]:
+    """What `rate_headers` take. remaining: may be below 0; resets_at: Unix seconds."""
+    return amount, max(0, remaining), max(0, ceil(resets_at - time.time()))
+
+
+def rate_headers(amount: int, remaining: int, seconds: int) -> Headers:
     """https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/ in its widespread form."""
     return [
-        ("RateLimit-Limit", str(amount)),
-        ("RateLimit-Remaining", str(max(0, remaining))),
-        ("RateLimit-Reset", str(max(0, ceil(reset_time - time.time())))),
+        ("RateLimit-Limit", str(amount)), ("RateLimit-Remaining", str(remaining)), ("RateLimit-Reset", str(seconds)),
     ]
 
 
