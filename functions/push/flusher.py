@@ -64,7 +64,7 @@ class Flusher:
         socket = self._sockets.get(viewer)
         self.detach(viewer)
         if socket is not None:
-            socket.close()  # its client then connects again
+            socket.end()  # its client then connects again
 
     def wake(self, viewer: Viewer) -> None:
         """Something waits for `viewer`."""
@@ -103,17 +103,17 @@ class Flusher:
 
     def _flush(self, viewer: Viewer) -> None:
         socket = self._sockets.get(viewer)
-        if socket is None or socket.broken:
+        if socket is None or socket.over:
             return
         if viewer.overflowed:
             self._on_overflow[viewer]()
             return
         if socket.busy:
-            return  # `on_free` wakes it again
+            return  # it is woken again when it is free
         now = time.monotonic()
         frames, again = viewer.collect(now, lambda frame: interval_of(self._hub, viewer, frame))
         if frames:
-            socket.send_now(b"".join([frame.websocket for frame in frames]))
+            socket.send(b"".join([frame.websocket for frame in frames]))
             self._deliveries.add(frames)
         if again is not None:
             if again <= now:
