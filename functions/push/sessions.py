@@ -217,9 +217,7 @@ class Session:
 
     def _spend(self, messages: int) -> None:
         now = time.monotonic()
-        self._allowance = min(
-            MESSAGES_AT_ONCE, self._allowance + (now - self._allowance_at) * MESSAGES_PER_SECOND
-        )
+        self._allowance = min(MESSAGES_AT_ONCE, self._allowance + (now - self._allowance_at) * MESSAGES_PER_SECOND)
         self._allowance_at = now
         self._allowance -= messages
         if self._allowance < 0:

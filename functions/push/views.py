@@ -25,14 +25,12 @@ def install_routes(app: FunctionApp, parts: Parts, drain: Drain, report: WorkerR
     def serve(key: str | None = None) -> Response:
         environ = request.environ
         named = key_in_path(environ, "/ws/") if key is not None else None
-        session = Session(
-            parts, taken_over(environ["gunicorn.socket"]), request.remote_addr or "", drain.closed
-        )
+        session = Session(parts, taken_over(environ["gunicorn.socket"]), request.remote_addr or "", drain.closed)
         session.start(_switching(environ), named, drain.opened)
         return Switched(status=101)
 
-    app.add_url_rule("/ws", "ws", serve)
-    app.add_url_rule("/ws/<path:key>", "ws_key", serve)
+    app.add_url_rule("/ws", "ws", serve, websocket=True)
+    app.add_url_rule("/ws/<path:key>", "ws_key", serve, websocket=True)
     app.add_url_rule(
         "/sse", "sse", app.limit("read", app.settings.read_limit).decorate(lambda: open_stream(parts, report))
     )

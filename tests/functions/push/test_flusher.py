@@ -5,11 +5,12 @@ import pytest
 
 from kvcast.bus.workers import WorkerReport
 from tests.functions.push.changing import change
+from tests.functions.push.test_sockets import Told
 
 from functions.push import flusher as module
 from functions.push.flusher import Flusher, rest_after
 from functions.push.hub import Hub
-from functions.push.sockets import ViewerSocket
+from functions.push.sockets import ViewerSocket, taken_over
 from functions.push.viewer import Viewer, Watch
 
 
@@ -21,7 +22,8 @@ def test_a_rate_costs_one_appointment_however_much_changes() -> None:
     viewer = Viewer(flusher.wake)
     hub.add(viewer)
     hub.watch(viewer, Watch(interval_seconds=1e9), ["gold"], [], [])
-    flusher.attach(viewer, ViewerSocket(near, 1.0), lambda: pytest.fail("overflowed"))
+    socket = ViewerSocket(taken_over(near), 1.0, Told())
+    flusher.attach(viewer, socket, lambda: pytest.fail("overflowed"))
     for rev in range(1, 100):
         hub.offer(change("gold", rev))
         flusher._flush(viewer)
@@ -30,7 +32,7 @@ def test_a_rate_costs_one_appointment_however_much_changes() -> None:
     assert flusher._until_next() <= module._LATER_SECONDS  # type: ignore[operator]
     flusher.detach(viewer)
     assert not flusher._due
-    near.close()
+    socket.end()
     far.close()
 
 
