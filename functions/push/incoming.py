@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import logging
+from typing import Any
 
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN, SERVER, Protocol
 
 CLIENT_FRAME_MOST_BYTES = 4096
+_Utf8 = codecs.getincrementaldecoder("utf-8")
 _log = logging.getLogger(__name__)
 _log.setLevel(logging.INFO)  # below that, `websockets` logs what clients say, and a token is among it
 
@@ -19,8 +22,8 @@ class Incoming(Protocol):
         super().__init__(SERVER, max_size=CLIENT_FRAME_MOST_BYTES, logger=_log)
         self.ponged = True  # since this was last set to False
         self._messages: list[str | bytes] = []
-        self._parts: list[bytes] = []  # of a message that has not ended; none is empty, so its size bounds them
-        self._binary = False
+        self._parts: list[Any] = []  # of a message that has not ended; none is empty, so its size bounds them
+        self._decoder: codecs.IncrementalDecoder | None = None  # while a text is being said
 
     @property
     def closing(self) -> bool:
@@ -40,14 +43,18 @@ class Incoming(Protocol):
         if frame.opcode is Opcode.PONG:
             self.ponged = True
         elif frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
-            if frame.opcode is not Opcode.CONT:
-                self._binary = frame.opcode is Opcode.BINARY
-            if frame.data:
-                self._parts.append(bytes(frame.data))
-            if frame.fin:
-                whole = b"".join(self._parts)
-                self._parts.clear()
-                self._messages.append(whole if self._binary else whole.decode())
+            self._take(frame.opcode, bytes(frame.data), frame.fin)
+
+    def _take(self, opcode: Opcode, data: bytes, is_last: bool) -> None:
+        if opcode is Opcode.TEXT:
+            self._decoder = _Utf8()
+        part = data if self._decoder is None else self._decoder.decode(data, is_last)
+        if part:
+            self._parts.append(part)
+        if is_last:
+            self._messages.append((b"" if self._decoder is None else "").join(self._parts))
+            self._parts.clear()
+            self._decoder = None
 
     def close(self, code: int, reason: str) -> None:
         """Not while `closing`."""

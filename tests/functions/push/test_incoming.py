@@ -18,9 +18,10 @@ def closed_with(incoming: Incoming) -> int:
 
 def test_messages_are_put_together_and_pongs_are_owed() -> None:
     incoming = Incoming()
-    data = frame(TEXT, b"on", end=False) + frame(PING, b"p") + frame(CONTINUED, b"e") + frame(BINARY, b"two")
+    first, last = "một".encode()[:2], "một".encode()[2:]
+    data = frame(TEXT, first, end=False) + frame(PING, b"p") + frame(CONTINUED, last) + frame(BINARY, b"two")
     messages = [message for byte in data for message in incoming.read(bytes([byte]))]
-    assert messages == ["one", b"two"]
+    assert messages == ["một", b"two"]
     assert incoming.owed() == b"\x8a\x01p"
     assert not incoming.closing
 
@@ -32,9 +33,10 @@ def test_a_pong_is_noticed() -> None:
     assert incoming.ponged
 
 
-def test_nothing_behind_text_that_is_none_is_answered() -> None:
+@pytest.mark.parametrize("end", [True, False])
+def test_nothing_behind_text_that_is_none_is_answered(end: bool) -> None:
     incoming = Incoming()
-    incoming.read(frame(TEXT, b"\xff") + frame(PING, b"p"))
+    incoming.read(frame(TEXT, b"\xff", end=end) + frame(PING, b"p"))
     assert closed_with(incoming) == 1007
     assert not incoming.owed()
 
