@@ -24,6 +24,7 @@ from tests.polling import eventually
 ROOT = Path(__file__).parent.parent
 DEADLINE_SECONDS = 20.0
 PASSWORD = "p'w \"d\\%/@:\N{LATIN SMALL LETTER U WITH DIAERESIS}"
+ROTATED = "rotated-password-of-the-role"
 NOWHERE = "postgresql://u:hidden@127.0.0.1:1/none"
 
 
@@ -66,7 +67,7 @@ def test_it_needs_a_database_and_may_be_repeated(bare: Database) -> None:
 
 
 def test_the_functions_role_is_made_and_a_rotated_password_works(stores: Stores, bare: Database, role: str) -> None:
-    for password in (PASSWORD, "another", PASSWORD):
+    for password in (PASSWORD, ROTATED, PASSWORD):
         url = url_of(bare, role, password)
         assert Migration(KVCAST_MIGRATION_URL=bare.owner_url, DATABASE_URL=url).ended()[0] == 0
         pool = bare.pool(url=url)
@@ -77,7 +78,7 @@ def test_the_functions_role_is_made_and_a_rotated_password_works(stores: Stores,
     log = (stores.folder / "postgres.log").read_text()
     assert f'CREATE ROLE "{role}" LOGIN' in log
     assert "p''w" not in log
-    assert "another" not in log
+    assert ROTATED not in log
 
 
 def test_several_at_once_are_as_good_as_one(bare: Database, role: str) -> None:

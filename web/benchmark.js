@@ -23,7 +23,7 @@ function panel({ work, plot, sides, aims, notes }) {
   return element("article", { className: "panel" },
     element("h3", { textContent: work, lang: "en" }),
     element("ul", { className: "aims" }, ...aims.map(aimLine)),
-    sidesTable(sides, plot, work),
+    sidesTable(sides, plot, work, "en"),
     ...notes.map((text) => element("p", { className: "quiet", textContent: text, lang: "en" })));
 }
 

@@ -6,6 +6,7 @@ import "/report-text.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const LENGTH = 1000; // of the longest bar, in units of its drawing
+let captions = 0; // made so far: each needs an id of its own
 const OURS = /^(kvcast|push)\b/;
 
 /** The parts of the last run, or null where there is none. Rejects where the answer is no report. */
@@ -93,7 +94,7 @@ export const figureName = (name) => worded("figure", name);
 export const sideName = (name) => worded("side", name);
 
 /** A comparison's sides as rows: the figure that is plotted first, as bars, then every other one. */
-export function sidesTable(sides, plot, caption) {
+export function sidesTable(sides, plot, caption, lang = "") {
   const figures = names(sides, plot);
   const longest = Math.max(...Object.values(sides).map((found) => found[plot]?.[2] ?? 0));
   const head = element("tr", {}, element("th", { scope: "col", textContent: t("report.side") }),
@@ -104,8 +105,12 @@ export function sidesTable(sides, plot, caption) {
       if (!found[name]) return element("td", { textContent: "–" });
       return name === plot ? bar(found[name], longest) : element("td", { textContent: ranged(found[name]) });
     })));
-  const table = element("table", {}, element("caption", { className: "spoken", textContent: caption }),
+  const name = element("caption", { className: "spoken", textContent: caption, id: `caption-${(captions += 1)}` });
+  if (lang) name.lang = lang;
+  const table = element("table", {}, name,
     element("thead", {}, head), element("tbody", {}, ...rows));
   // a region that scrolls must be reachable by keyboard
-  return element("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: caption }, table);
+  const region = element("div", { className: "scroll", tabIndex: 0, role: "group" }, table);
+  region.setAttribute("aria-labelledby", name.id);
+  return region;
 }

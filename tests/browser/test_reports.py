@@ -61,6 +61,7 @@ def shown(page: Page, app: Server, tmp_path: Path) -> Callable[..., Page]:
 def test_ratios_bars_and_figures_are_those_of_the_run(shown: Callable[..., Page]) -> None:
     work = "GET /get, one hot key"
     page = shown("/benchmark-report", run("reads", reads(work, 20_000, 4_000), reads(HOSTILE, 6_000, 4_000)))
+    expect(page.locator("article")).to_have_count(2)
     first, second = page.locator("article").all()
     expect(first).to_contain_text("✓ reached · requests/s: 5 times Node.js (aim ≥ 4)")
     expect(second).to_contain_text("\N{MULTIPLICATION SIGN} not reached · requests/s: 1.5 times Node.js (aim ≥ 4)")
@@ -80,6 +81,7 @@ def test_one_two_and_four_processes_stand_together(shown: Callable[..., Page]) -
     several = [reads(f"{work}, two processes", 9_000, 3_000), reads(f"{work}, four processes", 8_000, 2_000)]
     page = shown("/benchmark-report", run("reads", reads(work, 7_000, 1_000)), run("processes", *several))
     together = page.locator("section").last
+    expect(together.locator("td.bar")).to_have_count(6)
     assert together.locator("tbody th").all_inner_texts() == [
         "kvcast, 1", "Node.js, 1", "kvcast, 2", "Node.js, 2", "kvcast, 4", "Node.js, 4",
     ]

@@ -257,3 +257,19 @@ def test_a_revoked_token_is_let_go_of_and_a_new_one_taken_without_a_restart(
         keys.write_text(key_set(fresh))
         assert code_of(signed) == 4401
         assert all(answers(ws) for ws in (opened("brand-new"), opened(fresh.sign(scope="read")), kept))
+
+
+def test_a_revoked_or_expired_token_writes_no_more_on_a_connection_that_is_kept(
+    renewed: Callable[[str], tuple[str, Path, Path]],
+) -> None:
+    """The lane of plain writes remembers who sends a header block; that must end with the token."""
+    url, tokens, _ = renewed("write")
+    eventually(lambda: Caller(url, check=False)("GET", "/healthz/ready").status == 200, within=20)
+    key = "closed.metal.kept"
+    expiring = SIGNER.sign(scope="write", exp=time.time() - LEEWAY_SECONDS + 2)
+    with Caller(url, WRITER) as kept, Caller(url, expiring) as short:
+        assert [call.add(key, "1").status for call in (kept, kept, short, short)] == [200] * 4
+        eventually(lambda: short.add(key, "2").status == 401, within=10)
+        assert kept.add(key, "3").status == 200
+        tokens.write_text(entry("reader", READER, "read"))
+        eventually(lambda: kept.add(key, "4").status == 401, within=10)

@@ -22,7 +22,7 @@ from tests.conftest import TOKEN
 
 from functions.plain_connection import PlainConnection, header_lines
 from functions.plain_requests import Plain, read_block
-from functions.write.committer import LATE, WAIT_SECONDS, Committer, Unit
+from functions.write.committer import LATE, QUEUE_SECONDS, SLOW, WAIT_SECONDS, Committer, Unit
 from functions.write.lane import Lane
 from functions.write.publisher import Publisher
 from functions.write.views import Views
@@ -98,10 +98,23 @@ def test_a_full_queue_is_refused_alike() -> None:
     assert world.connection.sent[0][0] == "503 Service Unavailable"
 
 
+def test_a_write_whose_turn_does_not_come_is_withdrawn_and_then_not_committed() -> None:
+    world = World()
+    pending = world.take()
+    assert pending is not None
+    pending.received_at = time.perf_counter() - QUEUE_SECONDS
+    world.lane.answer_late_ones()
+    ((status, _, body),) = world.connection.sent
+    assert status.startswith("503 ")
+    assert SLOW.encode() in body
+    assert not pending.begin()
+
+
 def test_a_late_commit_is_said_once_and_what_it_brings_later_is_not_sent_behind_it() -> None:
     world = World()
     pending = world.take()
     assert pending is not None
+    assert pending.begin()
     world.lane.answer_late_ones()
     assert not world.connection.sent
     pending.received_at = time.perf_counter() - WAIT_SECONDS
