@@ -30,6 +30,7 @@ from functions.waiting import Waiting, end_idle
 POLL_SECONDS = 0.1
 FIRST_REQUEST_SECONDS = 10  # from connecting to the end of the first request's header
 LISTENING_SECONDS = 5.0  # after the order to stop, until readiness was seen to be gone; at most a quarter of the drain
+LAST_SECONDS = 3.0  # after the drain, for viewers to take their close frames and hang up
 SETTLED_SECONDS = 1.0  # idle for so long, it is not in use; at most a quarter of the drain
 
 
@@ -131,6 +132,9 @@ class Worker(GeventWorker):  # type: ignore[misc]
         gevent.sleep(min(LISTENING_SECONDS, drain_seconds / 4))
         if draining.hand_over():
             gevent.sleep(drain_seconds)  # listening still: /metrics tells how far it is
+            with gevent.Timeout(LAST_SECONDS, False):  # type: ignore[arg-type]  # False: silent
+                while draining.clients_left():  # viewers' sockets have no greenlets, which gunicorn would wait for
+                    gevent.sleep(POLL_SECONDS)
         self.alive = False
         settled_seconds = min(SETTLED_SECONDS, drain_seconds / 4)
         while True:

@@ -14,12 +14,19 @@ from threading import Event
 _begun = Event()
 _hands_over = Event()
 _callbacks: list[Callable[[], None]] = []
+_counts: list[Callable[[], int]] = []
 _last: list[Callable[[], None]] = []
 
 
-def on_hand_over(callback: Callable[[], None]) -> None:
-    """Call `callback` once, when clients shall go elsewhere."""
+def on_hand_over(callback: Callable[[], None], left: Callable[[], int]) -> None:
+    """Call `callback` once, when clients shall go elsewhere. left: how many have not gone."""
     _callbacks.append(callback)
+    _counts.append(left)
+
+
+def clients_left() -> int:
+    """Of those that were to go elsewhere."""
+    return sum(count() for count in _counts)
 
 
 def draining() -> bool:

@@ -31,7 +31,7 @@ class Drain:
 
     def start(self) -> None:
         if self._settings.cured("drain"):
-            on_hand_over(self.begin)
+            on_hand_over(self.begin, lambda: len(self._sessions))
         start_loop("heartbeat", self._beat_for_ever)
         start_loop("revocation", self._check_tokens_for_ever)
 

@@ -26,7 +26,9 @@ from functions.push.viewer import Viewer
 
 _log = logging.getLogger(__name__)
 _LATER_SECONDS = 10.0  # what is due later is looked at again then, so that nobody who left is held for long
-_TURN = 200  # viewers served before others may run
+_TURN = 100  # viewers served before others may run
+_TURN_OVER_SECONDS = 1e-6  # not 0: gevent then lets run who is ready, and looks for input after 50 such turns only
+_SPREAD_SECONDS = 0.005
 _REST_TIMES = 3.0
 _ROUND_SECONDS = 0.05  # of flushing and rest together
 _SHORT_SECONDS = 0.001
@@ -64,7 +66,7 @@ class Flusher:
         socket = self._sockets.get(viewer)
         self.detach(viewer)
         if socket is not None:
-            socket.close()  # its client then connects again
+            socket.end()  # its client then connects again
 
     def wake(self, viewer: Viewer) -> None:
         """Something waits for `viewer`."""
@@ -76,19 +78,27 @@ class Flusher:
             self._awake.wait(self._until_next())
             self._awake.clear()
             began = time.monotonic()
-            self._hub.spread()
             self._wake_due()
-            batch, self._ready = self._ready, {}
-            for number, viewer in enumerate(batch, 1):
-                try:
-                    self._flush(viewer)
-                except Exception:  # one viewer must not end the service of the others
-                    _log.exception("A viewer could not be served for a reason that nobody foresaw")
-                    self._give_up(viewer)
-                if number % _TURN == 0:
-                    gevent.sleep(0)
+            self._flush_ready()
             self._deliveries.count()
             gevent.sleep(rest_after(time.monotonic() - began))
+
+    def _flush_ready(self) -> None:
+        """Serve everybody once; what comes meanwhile reaches those whose turn is still to come."""
+        self._hub.spread()
+        spread_at = time.monotonic()
+        batch, self._ready = self._ready, {}
+        for number, viewer in enumerate(batch, 1):
+            try:
+                self._flush(viewer)
+            except Exception:  # one viewer must not end the service of the others
+                _log.exception("A viewer could not be served for a reason that nobody foresaw")
+                self._give_up(viewer)
+            if number % _TURN == 0:
+                gevent.sleep(_TURN_OVER_SECONDS)
+                if time.monotonic() - spread_at >= _SPREAD_SECONDS:
+                    self._hub.spread()
+                    spread_at = time.monotonic()
 
     def _until_next(self) -> float | None:
         return max(0.0, self._later[0][0] - time.monotonic()) if self._later else None
@@ -103,17 +113,17 @@ class Flusher:
 
     def _flush(self, viewer: Viewer) -> None:
         socket = self._sockets.get(viewer)
-        if socket is None or socket.broken:
+        if socket is None or socket.over:
             return
         if viewer.overflowed:
             self._on_overflow[viewer]()
             return
         if socket.busy:
-            return  # `on_free` wakes it again
+            return  # it is woken again when it is free
         now = time.monotonic()
         frames, again = viewer.collect(now, lambda frame: interval_of(self._hub, viewer, frame))
         if frames:
-            socket.send_now(b"".join([frame.websocket for frame in frames]))
+            socket.send(b"".join([frame.websocket for frame in frames]))
             self._deliveries.add(frames)
         if again is not None:
             if again <= now:

@@ -1,127 +1,201 @@
-"""One viewer's socket: whole frames, in order, and never a wait for the one who flushes.
+"""One viewer's socket: whole frames, in order, and never a wait, not even a greenlet that could wait.
 
-simple-websocket calls `send` once and takes what the kernel takes for all of it: a frame of 4 MB arrived short. So it
-is given this object in place of the socket. And it would read in a second greenlet for each viewer: with what it is
-given for a thread and an event, the greenlet that serves the request reads (49 KiB a viewer became 36).
+A viewer that nobody says anything to costs what is held here and no stack: the event loop calls when bytes arrive or
+when a buffer has room again (35.5 KiB a viewer became 4.3, docs/performance.md).
 """
 
 from __future__ import annotations
 
+import _socket
+import logging
 import socket as stdlib
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import gevent
-from gevent.lock import Semaphore
+
+RawSocket = _socket.socket  # what gevent's own are built on: it waits for nothing and holds no watchers
+
+_RECEIVE_BYTES = 4096
+_READ, _WRITE = 1, 2  # libev's names of events
+_LINGER_SECONDS = 2.0  # after the goodbye, for the client to hang up: a reset would take the goodbye from it
+_LINGER_BYTES = 1_048_576  # that a client may still say meanwhile, unheard
+_log = logging.getLogger(__name__)
 
 
-class ReadHere:
-    """What simple-websocket takes for a thread; whoever serves the viewer calls `run`."""
+class Owner(Protocol):
+    """Who is told; nothing here may wait."""
 
-    name = ""
+    def received(self, data: bytes) -> None: ...
+    def free(self) -> None:
+        """No longer busy."""
 
-    def __init__(self, target: Callable[[], None]) -> None:
-        self.run = target
+    def stuck(self) -> None:
+        """The viewer took too long to read; it is gone."""
 
-    def start(self) -> None:
-        pass
+    def gone(self) -> None:
+        """The socket is closed. Called once."""
 
 
-class NobodyWaits:
-    """What simple-websocket takes for an event."""
-
-    def set(self) -> None:
-        pass
+def taken_over(client: Any) -> RawSocket:
+    """The connection of gunicorn's `client`, which is left without it."""
+    sock = RawSocket(fileno=client.detach())
+    sock.setblocking(False)
+    return sock
 
 
 class ViewerSocket:
-    """Wraps gevent's socket.
+    """timeout_seconds: how long what was sent may wait in us for the viewer to read."""
 
-    on_free is called when a write that had to wait is through, on_stuck when the viewer did not read for
-    `timeout_seconds`; before_recv before each wait for more. All are set by whoever serves the viewer.
-    """
+    __slots__ = (
+        "_deadline", "_leaving", "_left", "_loop", "_owner", "_reader", "_sock", "_timeout_seconds", "_unheard_bytes",
+        "_writer",
+    )  # fmt: skip
 
-    def __init__(self, sock: Any, timeout_seconds: float) -> None:
-        self._sock = sock
-        self._raw = sock._sock  # gevent's send costs twice what the plain one does
+    def __init__(self, sock: RawSocket, timeout_seconds: float, owner: Owner) -> None:
+        self._sock: RawSocket | None = sock
         self._timeout_seconds = timeout_seconds
-        self.on_free: Callable[[], None] = _nothing
-        self.on_stuck: Callable[[], None] = _nothing
-        self.before_recv: Callable[[], None] = _nothing
-        self._turn = Semaphore()
-        self.broken = False
+        self._owner = owner
+        self._loop = gevent.get_hub().loop
+        self._left: bytearray | None = None  # what the kernel has not taken yet
+        self._leaving = False
+        self._unheard_bytes = 0  # since it is leaving
+        self._writer: Any = None
+        self._deadline: Any = None
+        self._reader: Any = self._loop.io(sock.fileno(), _READ)
+        self._reader.start(self._receive)
         if sock.family in (stdlib.AF_INET, stdlib.AF_INET6):
             sock.setsockopt(stdlib.IPPROTO_TCP, stdlib.TCP_NODELAY, 1)
 
     @property
     def busy(self) -> bool:
-        return self._turn.locked()
+        """Whether the viewer has still to read before more can go out."""
+        return self._left is not None
 
-    def send_now(self, data: bytes) -> None:
-        """Send without waiting; what the kernel does not take now goes on in the background. Not while `busy`."""
-        if self.broken:
+    @property
+    def over(self) -> bool:
+        return self._sock is None
+
+    @property
+    def listening(self) -> bool:
+        return self._reader is not None and bool(self._reader.active)
+
+    def send(self, data: bytes) -> None:
+        """What the kernel does not take now goes out later, in order."""
+        if self._sock is None or self._leaving:
+            return
+        if self._left is not None:
+            self._left += data
             return
         try:
-            sent = self._raw.send(data)
+            sent = self._sock.send(data)
         except BlockingIOError:
             sent = 0
         except OSError:
-            self._break()
+            self.end()
             return
         if sent < len(data):
-            self._turn.acquire()
-            gevent.spawn(self._finish, data[sent:])
+            self._left = bytearray(memoryview(data)[sent:])
+            self._writer = self._loop.io(self._sock.fileno(), _WRITE)
+            self._writer.start(self._send_left)
+            self._expect(self._timeout_seconds, self._give_up)
 
-    def send(self, data: bytes) -> int:
-        """What simple-websocket calls: returns when all of `data` is with the kernel. Raises OSError."""
-        with self._turn:
-            if self.broken:
-                raise OSError("the viewer is gone")
-            self._send_all(data)
-        self.on_free()
-        return len(data)
-
-    def recv(self, size: int) -> bytes:
-        self.before_recv()
-        received: bytes = self._sock.recv(size)
-        return received
-
-    def stop_receiving(self) -> None:
-        """Whoever waits in recv gets the end of file; what is being sent still goes out."""
-        with suppress(OSError):
-            self._raw.shutdown(stdlib.SHUT_RD)
-
-    def close(self) -> None:
-        self._break()
-
-    def _finish(self, data: bytes) -> None:
-        try:
-            self._send_all(data)
-        except OSError:
+    def listen(self, wanted: bool) -> None:
+        """Whether `received` shall be called; otherwise what the client says waits with it."""
+        if self._sock is None or wanted == self._reader.active:
             return
-        finally:
-            self._turn.release()
-        self.on_free()
+        if wanted:
+            self._reader.start(self._receive)
+        else:
+            self._reader.stop()
 
-    def _send_all(self, data: bytes) -> None:
+    def leave(self, goodbye: bytes) -> None:
+        """Send `goodbye`, as the last. The socket closes when the client hangs up, or soon without that."""
+        self.send(goodbye)
+        if self._sock is None or self._leaving:
+            return
+        self.listen(True)
+        self._leaving = True
+        if self._left is None:
+            self._wait_for_the_end()
+        else:
+            self._expect(self._timeout_seconds, self._give_up)
+
+    def end(self) -> None:
+        """Close now."""
+        sock, self._sock = self._sock, None
+        if sock is None:
+            return
+        for watcher in (self._reader, self._writer, self._deadline):
+            if watcher is not None:
+                watcher.stop()
+                watcher.close()
+        self._reader = self._writer = self._deadline = self._left = None
+        with suppress(OSError):
+            sock.close()
+        self._owner.gone()
+
+    def _receive(self) -> None:
+        if self._sock is None:
+            return
         try:
-            with gevent.Timeout(self._timeout_seconds, TimeoutError("the viewer does not read")):
-                self._sock.sendall(data)
-        except TimeoutError:
-            self.on_stuck()
-            self._break()
-            raise
+            data = self._sock.recv(_RECEIVE_BYTES)
+        except BlockingIOError:
+            return
         except OSError:
-            self._break()
-            raise
+            data = b""
+        if self._leaving:
+            self._unheard_bytes += len(data)
+        if not data or self._unheard_bytes > _LINGER_BYTES:
+            self.end()
+        elif not self._leaving:
+            self._hand_over(data)
 
-    def _break(self) -> None:
-        if not self.broken:
-            self.broken = True
-            with suppress(OSError):
-                self._sock.shutdown(stdlib.SHUT_RDWR)  # wakes whoever waits in recv
+    def _hand_over(self, data: bytes) -> None:
+        try:
+            self._owner.received(data)
+        except Exception:  # the client then connects again
+            _log.exception("What a viewer said could not be taken for a reason that nobody foresaw")
+            self.end()
 
+    def _send_left(self) -> None:
+        if self._sock is None or self._left is None:
+            return
+        try:
+            del self._left[: self._sock.send(self._left)]
+        except BlockingIOError:
+            return
+        except OSError:
+            self.end()
+            return
+        if self._left:
+            return
+        self._left = None
+        for watcher in (self._writer, self._deadline):
+            watcher.stop()
+            watcher.close()
+        self._writer = self._deadline = None
+        if self._leaving:
+            self._wait_for_the_end()
+        else:
+            self._owner.free()
 
-def _nothing() -> None:
-    pass
+    def _wait_for_the_end(self) -> None:
+        assert self._sock is not None
+        with suppress(OSError):
+            self._sock.shutdown(stdlib.SHUT_WR)
+        self._expect(_LINGER_SECONDS, self.end)
+
+    def _give_up(self) -> None:
+        self._send_left()  # the loop may have been late, and not the viewer
+        if self._left is not None:
+            if not self._leaving:
+                self._owner.stuck()
+            self.end()
+
+    def _expect(self, seconds: float, otherwise: Any) -> None:
+        if self._deadline is not None:
+            self._deadline.stop()
+            self._deadline.close()
+        self._deadline = self._loop.timer(seconds)
+        self._deadline.start(otherwise, update=True)

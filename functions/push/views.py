@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from flask import request
-from flask_sock import Sock
+from flask import Response, request
+from websockets.utils import accept_key
 
 from kvcast.bus.workers import WorkerReport
 from kvcast.errors import InvalidRequest, KvcastError, MethodNotAllowed
@@ -17,31 +17,44 @@ from kvcast.web.requests import key_in_path
 from functions.push.drain import Drain
 from functions.push.events import open_stream
 from functions.push.parts import Parts, check_origin
-from functions.push.sessions import CLIENT_FRAME_MOST_BYTES, Session
-from functions.push.sockets import NobodyWaits, ReadHere, ViewerSocket
+from functions.push.sessions import Session
+from functions.push.sockets import taken_over
 
 
 def install_routes(app: FunctionApp, parts: Parts, drain: Drain, report: WorkerReport) -> None:
-    app.config["SOCK_SERVER_OPTIONS"] = {
-        "max_message_size": CLIENT_FRAME_MOST_BYTES, "thread_class": ReadHere, "event_class": NobodyWaits,
-    }
-    sock = Sock(app)
+    def serve(key: str | None = None) -> Response:
+        environ = request.environ
+        named = key_in_path(environ, "/ws/") if key is not None else None
+        session = Session(parts, taken_over(environ["gunicorn.socket"]), request.remote_addr or "", drain.closed)
+        session.start(_switching(environ), named, drain.opened)
+        return Switched(status=101)
 
-    def serve(ws: Any, key: str | None = None) -> None:
-        named = key_in_path(request.environ, "/ws/") if key is not None else None
-        session = Session(parts, ws, request.environ["gunicorn.socket"], request.remote_addr or "")
-        session.run(named, drain.opened, drain.closed)
-
-    sock.route("/ws", endpoint="ws")(serve)
-    sock.route("/ws/<path:key>", endpoint="ws_key")(serve)
+    app.add_url_rule("/ws", "ws", serve, websocket=True)
+    app.add_url_rule("/ws/<path:key>", "ws_key", serve, websocket=True)
     app.add_url_rule(
         "/sse", "sse", app.limit("read", app.settings.read_limit).decorate(lambda: open_stream(parts, report))
     )
     app.wsgi_app = Handshake(app.wsgi_app, app)  # type: ignore[method-assign]
 
 
+def _switching(environ: Environ) -> bytes:
+    """The answer to a handshake that was checked."""
+    accepted = accept_key(environ["HTTP_SEC_WEBSOCKET_KEY"])
+    return (
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Accept: {accepted}\r\n\r\n"
+    ).encode()
+
+
+class Switched(Response):
+    """Nothing is left for gunicorn to answer; a StopIteration is how it is told that the connection is not its own."""
+
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        raise StopIteration
+
+
 class Handshake:
-    """Refuses what is no WebSocket handshake with an answer, and gives simple-websocket our socket."""
+    """Refuses what is no WebSocket handshake with an answer."""
 
     def __init__(self, behind: WsgiApp, app: FunctionApp) -> None:
         self._behind = behind
@@ -58,18 +71,17 @@ class Handshake:
                 named = self._observer.named(environ)
                 self._observer.done(environ, "/ws", error.status, 0.0)
                 return error_answer(error).to_wsgi(start_response, named + allow)
-            environ["gunicorn.socket"] = ViewerSocket(environ["gunicorn.socket"], self._settings.send_timeout_seconds)
         return self._behind(environ, start_response)
 
     def _check(self, environ: Environ) -> None:
         if environ["REQUEST_METHOD"] != "GET":
             raise MethodNotAllowed("A WebSocket begins with GET; connect with such a client, or use GET /sse.")
         upgrade = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
-        if not upgrade or not environ.get("HTTP_SEC_WEBSOCKET_KEY"):
+        tokens = [token.strip() for token in environ.get("HTTP_CONNECTION", "").lower().split(",")]
+        if not upgrade or "upgrade" not in tokens or not environ.get("HTTP_SEC_WEBSOCKET_KEY"):
             raise InvalidRequest("This address speaks WebSocket; connect with such a client, or use GET /sse.")
         if environ.get("HTTP_SEC_WEBSOCKET_VERSION") != "13":
             raise InvalidRequest("Only version 13 of the WebSocket protocol is spoken here (RFC 6455).")
         if environ["PATH_INFO"] != "/ws":
             key_in_path(environ, "/ws/")
         check_origin(environ.get("HTTP_ORIGIN"), environ.get("HTTP_HOST", ""), self._settings.allowed_origins)
-        environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)  # deflate would cost 90 kB a connection

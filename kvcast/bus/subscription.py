@@ -25,6 +25,7 @@ HEARTBEAT_SECONDS = 1.0
 SILENCE_SECONDS = 5.0
 TRUST_SECONDS = 2.0
 TURN_SECONDS = 0.005  # after which others may run, however much waits
+TURN_OVER_SECONDS = 1e-6  # not 0: gevent then looks for input after 50 such turns only
 _log = logging.getLogger(__name__)
 
 
@@ -90,7 +91,7 @@ class Subscription:
             message = pubsub.parse_response(block=False, timeout=HEARTBEAT_SECONDS)
             now = time.monotonic()
             if now > turn_ends:  # reading what is there already lets nobody else run, under gevent
-                time.sleep(0)
+                time.sleep(TURN_OVER_SECONDS)
                 turn_ends = time.monotonic() + TURN_SECONDS
             if message is None:
                 if now - self._heard > SILENCE_SECONDS:

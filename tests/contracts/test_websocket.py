@@ -20,7 +20,7 @@ from kvcast.embedded import Stores, Valkey
 from kvcast.storage.pool import connect
 from tests.calls import Caller
 from tests.conftest import Server
-from tests.functions.push.raw import BINARY, CLOSE, PING, TEXT, Object, Refused, WebSocket, frame
+from tests.functions.push.raw import BINARY, CLOSE, PING, TEXT, Closed, Object, Refused, WebSocket, frame
 from tests.polling import eventually
 
 Open = Callable[..., WebSocket]
@@ -736,6 +736,31 @@ def test_a_viewer_that_comes_back_to_an_unready_worker_is_served_for_a_while(
     late.subscribe(unique_key())
     eventually(lambda: 'kvcast_handed_over_total{kind="websocket"}' in metrics(server), within=8)
     assert [socket.closed(within=8).code for socket in (early, late)] == [1012] * 2
+
+
+def test_a_viewer_that_still_reads_when_the_drain_ends_is_told_behind_whole_frames(
+    serve: Serve, opened: Open, client: Client, unique_key: Key
+) -> None:
+    server = serve("push", KVCAST_DRAIN_SECONDS="0.4", KVCAST_SEND_TIMEOUT_SECONDS="10")
+    gold = unique_key("gold")
+    slow = opened(server, receive_buffer=4096)
+    slow.subscribe(gold, mode="every")
+    values = [f"{number:03}" + "x" * 60_000 for number in range(100)]
+    client.batch((gold, value) for value in values)
+    os.kill(server.pid, signal.SIGTERM)
+    eventually(lambda: 'kvcast_handed_over_total{kind="websocket"}' in metrics(server), within=8)
+    drained = time.monotonic() + 0.6
+    eventually(lambda: time.monotonic() > drained)
+    seen = []
+    code = None
+    while code is None:
+        try:
+            seen.append(slow.last("upd")["value"])
+        except Closed as closed:
+            code = closed.code
+    assert code == 1012
+    assert seen
+    assert seen == values[: len(seen)], "it comes back with the last rev that it saw"
 
 
 def test_a_full_worker_refuses_one_more_and_a_drain_tells_every_viewer(

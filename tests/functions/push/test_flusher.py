@@ -5,11 +5,12 @@ import pytest
 
 from kvcast.bus.workers import WorkerReport
 from tests.functions.push.changing import change
+from tests.functions.push.test_sockets import Told
 
 from functions.push import flusher as module
 from functions.push.flusher import Flusher, rest_after
 from functions.push.hub import Hub
-from functions.push.sockets import ViewerSocket
+from functions.push.sockets import ViewerSocket, taken_over
 from functions.push.viewer import Viewer, Watch
 
 
@@ -21,7 +22,8 @@ def test_a_rate_costs_one_appointment_however_much_changes() -> None:
     viewer = Viewer(flusher.wake)
     hub.add(viewer)
     hub.watch(viewer, Watch(interval_seconds=1e9), ["gold"], [], [])
-    flusher.attach(viewer, ViewerSocket(near, 1.0), lambda: pytest.fail("overflowed"))
+    socket = ViewerSocket(taken_over(near), 1.0, Told())
+    flusher.attach(viewer, socket, lambda: pytest.fail("overflowed"))
     for rev in range(1, 100):
         hub.offer(change("gold", rev))
         flusher._flush(viewer)
@@ -30,7 +32,7 @@ def test_a_rate_costs_one_appointment_however_much_changes() -> None:
     assert flusher._until_next() <= module._LATER_SECONDS  # type: ignore[operator]
     flusher.detach(viewer)
     assert not flusher._due
-    near.close()
+    socket.end()
     far.close()
 
 
@@ -40,3 +42,38 @@ def test_few_viewers_never_wait_and_a_round_of_many_stays_short() -> None:
         assert 0 < rest_after(flushing_seconds) <= 3 * flushing_seconds
         assert flushing_seconds + rest_after(flushing_seconds) <= 0.05 + 1e-9
     assert rest_after(0.2) == 0
+
+
+def test_input_is_heard_in_the_middle_of_a_round_and_reaches_those_who_come_later(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round of 10,000 viewers takes 0.2 s; a change that waits for its end is as old before it is even looked at."""
+    monkeypatch.setattr(module, "_TURN", 1)
+    monkeypatch.setattr(module, "_SPREAD_SECONDS", 0)
+    hub = Hub("e")
+    hub.later = lambda: None
+    flusher = Flusher(hub, WorkerReport("push", "unix:///nowhere"))
+    pairs = [gevent.socket.socketpair() for _ in range(40)]  # fewer than the turns of one look of gevent for input
+    sockets = []
+    for near, _ in pairs:
+        viewer = Viewer(flusher.wake)
+        hub.add(viewer)
+        hub.watch(viewer, Watch(), ["gold"], [], [])
+        sockets.append(ViewerSocket(taken_over(near), 1.0, Told()))
+        flusher.attach(viewer, sockets[-1], lambda: pytest.fail("overflowed"))
+
+    def heard_of_the_first() -> None:
+        pairs[0][1].recv(65_536)
+        hub.offer(change("gold", 2))
+
+    hearing = gevent.spawn(heard_of_the_first)
+    gevent.sleep(0.001)  # until it waits
+    hub.offer(change("gold", 1))
+    flusher._flush_ready()
+    hearing.get(timeout=5)
+    last = pairs[-1][1].recv(65_536)
+    assert b'"rev":2' in last
+    assert b'"rev":1' not in last
+    for socket, (_, far) in zip(sockets, pairs, strict=True):
+        socket.end()
+        far.close()
