@@ -30,7 +30,7 @@ _TURN = 100  # viewers served before others may run
 _TURN_OVER_SECONDS = 1e-6  # not 0: gevent then lets run who is ready, and looks for input after 50 such turns only
 _SPREAD_SECONDS = 0.005
 _REST_TIMES = 3.0
-_ROUND_SECONDS = 0.05  # of flushing and rest together
+_ROUND_SECONDS = 0.06  # of flushing and rest together
 _SHORT_SECONDS = 0.001
 
 
