@@ -97,3 +97,16 @@ def test_the_claim_outlives_the_release_and_an_own_one_is_taken() -> None:
     assert not of_kind(objects, "PersistentVolumeClaim")
     (template,) = [pod for name, pod in pods(objects) if name.startswith("CronJob")]
     assert {"name": "backups", "persistentVolumeClaim": {"claimName": "elsewhere"}} in template["spec"]["volumes"]
+
+
+def test_the_first_backup_is_made_right_away_and_is_the_one_of_every_night() -> None:
+    """A claim that waits for its first consumer is not bound before, and `helm install --wait` waits for that."""
+    objects = render(CASES["backup"])
+    (nightly,) = [pod for name, pod in pods(objects) if name.startswith("CronJob")]
+    (name,) = of_kind(objects, "Job")
+    (first,) = [pod for job, pod in pods(objects) if job.startswith("Job")]
+    assert first == nightly
+    (same,) = of_kind(render(CASES["backup"]), "Job")
+    assert same == name, "a release that changes nothing of it does not run it again"
+    changed = {"backup": {"enabled": True, "keep": 3}}
+    assert name not in of_kind(render(changed), "Job"), "a Job cannot be changed in place"
