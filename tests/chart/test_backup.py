@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from kvcast.embedded import FUNCTIONS_ROLE
 from kvcast.embedded.postgres import program
 from kvcast.storage.backups import version_in
-from kvcast.storage.schema import VERSION
+from kvcast.storage.pool import connect
+from kvcast.storage.schema import VERSION, migrate
 from kvcast.storage.tools import Tools
 from tests.chart.cases import CASES
 from tests.chart.rendering import CHART, of_kind, pods, render
 from tests.chart.test_ownership import labels_match
 from tests.databases import Database
+from tests.polling import eventually
 
 PROGRAMS = Path(program("pg_dump")).parent
 
@@ -32,12 +37,19 @@ def script() -> str:
     return str(text)
 
 
-def run(script: str, folder: Path, url: str, keep: int = 14) -> subprocess.CompletedProcess[str]:
+def run(
+    script: str, folder: Path, url: str, *, keep: int = 14, wait_seconds: int = 1
+) -> subprocess.CompletedProcess[str]:
     """With the container's folders below `folder`."""
     (folder / "backups").mkdir(exist_ok=True)
     (folder / "migration-url").write_text(url)
     script = script.replace("/etc/kvcast/migration/", f"{folder}/").replace("/backups/", f"{folder}/backups/")
-    environment = {**os.environ, "PATH": f"{PROGRAMS}:{os.environ['PATH']}", "KEEP": str(keep)}
+    environment = {
+        **os.environ,
+        "PATH": f"{PROGRAMS}:{os.environ['PATH']}",
+        "KEEP": str(keep),
+        "WAIT_SECONDS": str(wait_seconds),
+    }
     return subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True, timeout=60)
 
 
@@ -110,3 +122,14 @@ def test_the_first_backup_is_made_right_away_and_is_the_one_of_every_night() -> 
     assert same == name, "a release that changes nothing of it does not run it again"
     changed = {"backup": {"enabled": True, "keep": 3}}
     assert name not in of_kind(render(changed), "Job"), "a Job cannot be changed in place"
+
+
+def test_it_waits_for_the_schema_of_a_new_release(script: str, bare: Database, tmp_path: Path) -> None:
+    asked = "SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()"
+    with ThreadPoolExecutor(1) as pool, closing(connect(bare.owner_url)) as owner:
+        backup = pool.submit(run, script, tmp_path, bare.owner_url, wait_seconds=50)
+        eventually(lambda: owner.run(asked)[0][0] > 0, 20)  # it found none
+        migrate(bare.owner_url, functions_role=FUNCTIONS_ROLE)
+        done = backup.result()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(kept(tmp_path)) == 1
