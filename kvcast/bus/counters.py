@@ -31,6 +31,8 @@ return {total, redis.call('PTTL', KEYS[1])}
 
 
 class _Window:
+    """ends: by the monotonic clock, which no step of the wall clock moves."""
+
     __slots__ = ("count", "ends", "unsent")
 
     def __init__(self, ends: float) -> None:
@@ -62,11 +64,12 @@ class SharedCounters(Storage):
 
     def get(self, key: str) -> int:
         window = self._windows.get(key)
-        return window.count if window is not None and window.ends > time.time() else 0
+        return window.count if window is not None and window.ends > time.monotonic() else 0
 
     def get_expiry(self, key: str) -> float:
+        """In Unix seconds, as `limits` asks it."""
         window = self._windows.get(key)
-        return window.ends if window is not None else time.time()
+        return time.time() + (window.ends - time.monotonic() if window is not None else 0)
 
     def check(self) -> bool:
         return True
@@ -83,7 +86,7 @@ class SharedCounters(Storage):
         self._ended.set()
 
     def _window(self, key: str, expiry: float) -> _Window:
-        now = time.time()
+        now = time.monotonic()
         window = self._windows.get(key)
         if window is None or window.ends <= now:
             if len(self._windows) >= _MOST_ENTRIES:
@@ -99,7 +102,7 @@ class SharedCounters(Storage):
                     self._sync(due)
 
     def _sync(self, due: list[tuple[str, _Window, int]]) -> None:
-        now = time.time()
+        now = time.monotonic()
         with self._breaker.guard():
             pipeline = self._client.pipeline(transaction=False)
             for key, window, unsent in due:

@@ -29,8 +29,9 @@ _SUMS_KEY = "kvcast:sums"
 class Report(msgspec.Struct):
     """One worker's last word.
 
-    rates: events per second; cpu: processor seconds per second, of the whole process; stages: of the last
-    minute, for each stage on the way of a write, counts per bound of LATENCY_BOUNDS_MS.
+    at: by Redis' clock, as hosts need not agree. rates: events per second; cpu: processor seconds per second, of
+    the whole process; stages: of the last minute, for each stage on the way of a write, counts per bound of
+    LATENCY_BOUNDS_MS.
     """
 
     function: str
@@ -104,7 +105,7 @@ class WorkerReport:
         """The last report of every worker that is alive. Raises BusUnavailable."""
         with self._breaker.guard():
             raw = self._client.hgetall(_KEY)
-        now = time.time()
+            now = self._now()
         reports = []
         for name, text in raw.items():
             report = msgspec.json.decode(text, type=Report)
@@ -129,7 +130,8 @@ class WorkerReport:
             self._samples.append((time.monotonic(), time.process_time(), dict(self._totals)))
             try:
                 with self._breaker.guard():
-                    self._client.hset(_KEY, f"{self._function}-{self.worker}", msgspec.json.encode(self._report()))
+                    said = msgspec.json.encode(self._report(self._now()))
+                    self._client.hset(_KEY, f"{self._function}-{self.worker}", said)
             except BusUnavailable:
                 pass  # /stats then leaves this worker out
             self._hand_in()
@@ -144,13 +146,18 @@ class WorkerReport:
             except BusUnavailable:
                 self._added[what] = self._added.get(what, 0) + number
 
-    def _report(self) -> Report:
+    def _now(self) -> float:
+        """Unix seconds by Redis' clock."""
+        seconds, microseconds = self._client.time()
+        return float(seconds) + float(microseconds) / 1e6
+
+    def _report(self, at: float) -> Report:
         (first_at, first_cpu, first), (last_at, last_cpu, last) = self._samples[0], self._samples[-1]
         span = last_at - first_at
         rates = {name: (total - first.get(name, 0)) / span for name, total in last.items()} if span else {}
         stages = {name: _sum([second[name] for second in self._minute if name in second]) for name in STAGES}
         return Report(
-            self._function, self.worker, time.time(), self._connections(), rates,
+            self._function, self.worker, at, self._connections(), rates,
             {name: counts for name, counts in stages.items() if counts},
             (last_cpu - first_cpu) / span if span else 0.0, not draining(),
         )

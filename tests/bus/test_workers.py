@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from kvcast import draining
+from kvcast.bus import workers
 from kvcast.bus.workers import WorkerReport
 from kvcast.embedded import Stores, Valkey
 from tests.polling import eventually
@@ -36,3 +41,21 @@ def test_what_redis_did_not_take_is_handed_in_later(tmp_path: Path) -> None:
     finally:
         report.stop()
         valkey.stop()
+
+
+def test_a_worker_whose_clock_is_wrong_is_heard_all_the_same(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    true_time = time.time
+    report, other = WorkerReport("late", stores.redis_url), WorkerReport("read", stores.redis_url)
+    with monkeypatch.context() as late:
+        late.setattr(time, "time", lambda: true_time() - 3600)
+        report.start()
+        assert eventually(lambda: b"late-" + report.worker.encode() in held(other))
+    try:
+        assert [one.function for one in other.all() if one.function == "late"] == ["late"]
+    finally:
+        report.stop()
+
+
+def held(report: WorkerReport) -> Any:
+    """All that was ever announced, the stale too."""
+    return report._client.hgetall(workers._KEY)

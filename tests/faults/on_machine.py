@@ -30,6 +30,17 @@ def clock(scene: Scene) -> Iterator[None]:
     time.sleep(2)
 
 
+@fault("clocks of the functions jump", "nothing", "clock", hold_seconds=6, where="false clock")
+def functions_clock(scene: Scene) -> Iterator[None]:
+    """The wall clock of all functions, an hour ahead, then an hour back."""
+    scene.world.shift_functions(HOUR)
+    yield
+    scene.world.shift_functions(-HOUR)
+    time.sleep(3)
+    scene.world.shift_functions(0)
+    time.sleep(2)
+
+
 @fault("several at once", "the sum of what each does", "all", hold_seconds=3)
 def several(scene: Scene) -> Iterator[None]:
     """Four of different kinds, drawn from the seed, begun within two seconds."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import struct
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,6 +31,7 @@ MEMBERS = ("a", "b")
 STORES = ("postgres", "redis")
 DRAIN_SECONDS = 3.0
 SMALL_DISK_MB = 320
+FALSE_CLOCK = Path(__file__).parent / "false_clock"
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 
 
@@ -67,7 +69,9 @@ class World:
         self.postgres, self.valkey = Postgres(data), Valkey(data)
         self.valkey_home = data / "redis"
         self._clock_file = self.folder / "clock"
+        self._functions_clock = self.folder / "functions-clock"
         self.shift(0)
+        self.shift_functions(0)
         with self._clocked():
             for store in (self.postgres, self.valkey):
                 self._open.callback(store.kill)
@@ -115,7 +119,8 @@ class World:
 
     def start(self, name: str) -> None:
         """A function, as Kubernetes starts it again."""
-        self.functions[name].start()  # with its true clock: libfaketime makes Python's time.sleep fail (EINVAL)
+        with self._environment({"PYTHONPATH": str(FALSE_CLOCK), "FALSE_CLOCK": str(self._functions_clock)}):
+            self.functions[name].start()
 
     def restart_store(self, store: Postgres | Valkey) -> None:
         """What is left of it ends; returns when it serves again."""
@@ -154,20 +159,30 @@ class World:
         """The wall clock of both stores jumps; the monotonic one does not."""
         self._clock_file.write_text(f"{seconds:+d}")
 
+    def shift_functions(self, seconds: int) -> None:
+        """The same for all functions."""
+        with self._functions_clock.open("r+b" if self._functions_clock.exists() else "wb") as file:
+            file.write(struct.pack("d", seconds))
+
+    def _clocked(self) -> AbstractContextManager[None]:
+        if not FAKETIME.exists():
+            return nullcontext()
+        return self._environment({
+            "LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(self._clock_file),
+            "FAKETIME_CACHE_DURATION": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_NO_CACHE": "0",
+        })  # fmt: skip
+
     @contextmanager
-    def _clocked(self) -> Iterator[None]:
+    def _environment(self, clock: dict[str, str]) -> Iterator[None]:
+        """Where the clock is to be false, with `clock` in the environment."""
         if not self._false_clock:
             yield
             return
-        false = {
-            "LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(self._clock_file),
-            "FAKETIME_CACHE_DURATION": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_NO_CACHE": "0",
-        }  # fmt: skip
-        os.environ.update(false)
+        os.environ.update(clock)
         try:
             yield
         finally:
-            for name in false:
+            for name in clock:
                 del os.environ[name]
 
     # What is seen of them --------------------------------------------------------------------------------------
