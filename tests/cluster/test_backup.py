@@ -47,7 +47,7 @@ def forwarded(namespace: Namespace) -> Iterator[int]:
 def test_what_the_cronjob_kept_comes_back(
     cluster: Cluster, namespace: Namespace, figure: Figure, tmp_path: Path
 ) -> None:
-    release = Release(cluster, namespace, **single(), backup={"enabled": True})
+    release = Release(cluster, namespace, **single(), backup={"enabled": True, "persistence": {"size": "1Gi"}})
     release.install()
     site = release.site()
     site.rev_of("gold", '"kept"')
