@@ -30,6 +30,7 @@ def run(plan: Plan, recorder: Recorder, stop: Event) -> dict[str, Any]:
     viewers = watchers(shared)
     watching = [gevent.spawn(viewer.run) for viewer in viewers]
     _wait(lambda: all(viewer.subscribed for viewer in viewers), READY_SECONDS, stop)
+    subscribed = sum(viewer.subscribed for viewer in viewers)
     _make_keys(plan, writers)
     usage, begun = resource.getrusage(resource.RUSAGE_SELF), now()
     written = sum(writer.written for writer in writers)
@@ -54,7 +55,8 @@ def run(plan: Plan, recorder: Recorder, stop: Event) -> dict[str, Any]:
     seconds = (ended - begun) / 1e9
     ends = sum((Counter(viewer.ends) for viewer in viewers), Counter())
     return figures | {
-        "cores": round(cpu / seconds, 2), "settled_seconds": settled_seconds, "viewers_ended": dict(ends),
+        "cores": round(cpu / seconds, 2), "viewers": subscribed, "settled_seconds": settled_seconds,
+        "viewers_ended": dict(ends),
         "calls": dict(sorted(shared.calls.items())),
     }
 
