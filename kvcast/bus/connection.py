@@ -9,6 +9,7 @@ from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
+from redis.driver_info import DriverInfo
 from redis.retry import Retry
 
 from kvcast.certificates import check_authority, refused_certificate
@@ -16,6 +17,8 @@ from kvcast.errors import BusUnavailable
 
 TIMEOUT_SECONDS = 0.25
 OPEN_SECONDS = 1.0
+# Without it redis-py reads a file for each connection, and where no descriptor is left its pool loses a place for ever.
+_DRIVER = DriverInfo()
 
 
 class Breaker:
@@ -41,7 +44,7 @@ class Breaker:
             self._closed_again_at = now + self._open_seconds
         try:
             yield
-        except redis.RedisError as error:
+        except (redis.RedisError, OSError) as error:
             self._failing = True
             self._closed_again_at = self._clock() + self._open_seconds
             raise BusUnavailable(no_answer(error)) from error
@@ -75,6 +78,7 @@ def open_redis(
         "protocol": 2,
         "max_connections": connections,
         "timeout": timeout_seconds,
+        "driver_info": _DRIVER,
     }
     if url.startswith("unix:"):
         del options["socket_connect_timeout"]

@@ -102,11 +102,14 @@ def connect(
 
 
 def _told(error: BaseException) -> BaseException:
-    """What the server said: pg8000 hides it when saying goodbye to a server that has hung up fails on top of it."""
-    link: BaseException | None = error
-    while link is not None and not isinstance(link, DatabaseError):
-        link = link.__context__
-    return link or error
+    """What the server or the system said: pg8000 hides it when saying goodbye fails on top of it."""
+    for kind in (DatabaseError, OSError):
+        link: BaseException | None = error
+        while link is not None:
+            if isinstance(link, kind):
+                return link
+            link = link.__context__
+    return error
 
 
 def _no_connection(error: BaseException, arguments: dict[str, Any], setting: str) -> str:

@@ -9,7 +9,9 @@ import pytest
 import redis
 
 from kvcast.bus.connection import Breaker, open_redis
+from kvcast.embedded import Stores
 from kvcast.errors import BusUnavailable
+from tests.descriptors import none_left
 
 
 class Clock:
@@ -81,3 +83,16 @@ def test_a_redis_that_is_not_there_is_noticed_at_once(tmp_path: Path) -> None:
         with pytest.raises(BusUnavailable), breaker.guard():
             client.ping()
     assert time.monotonic() - began < 0.9
+
+
+def test_without_a_file_descriptor_redis_is_unavailable_and_the_pool_loses_no_place(stores: Stores) -> None:
+    connections = 2
+    client = open_redis(stores.redis_url, connections=connections)
+    breaker = Breaker(0.0)
+    with none_left():
+        for _ in range(connections + 1):
+            with pytest.raises(BusUnavailable, match="open files"), breaker.guard():
+                client.ping()
+    with breaker.guard():
+        assert client.ping()
+    client.close()

@@ -19,6 +19,7 @@ import pytest
 from kvcast.embedded import Stores
 from kvcast.errors import InternalError, InvalidValue, KvcastError, OutcomeUnknown, SettingsError, StorageUnavailable
 from kvcast.storage.pool import Pool, Session, connect_arguments
+from tests.descriptors import none_left
 from tests.polling import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -256,3 +257,14 @@ def test_tls_is_verified_where_that_is_asked_for() -> None:
 def test_what_a_url_asks_for_in_vain_is_refused(query: str) -> None:
     with pytest.raises(SettingsError, match="DATABASE_URL"):
         connect_arguments(f"postgresql://h/kv?{query}")
+
+
+def test_without_a_file_descriptor_postgres_is_unavailable_and_the_pool_loses_no_place(stores: Stores) -> None:
+    size = 2
+    pool = Pool(stores.database_url, size)
+    with none_left():
+        for _ in range(size + 1):
+            with pytest.raises(StorageUnavailable, match="open files"):
+                pool.run("SELECT 1")
+    assert pool.run("SELECT 1") == [[1]]
+    pool.close()
