@@ -11,17 +11,18 @@ import _socket
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from threading import Lock, Semaphore
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from pg8000.exceptions import DatabaseError
-from pg8000.native import Connection, PreparedStatement
+from pg8000.native import PreparedStatement
 
 from kvcast.certificates import check_authority, refused_certificate
 from kvcast.errors import InternalError, InvalidValue, KvcastError, OutcomeUnknown, SettingsError, StorageUnavailable
+from kvcast.storage.pipelining import PipelinedConnection
 
 STATEMENT_TIMEOUT_SECONDS = 2.0
 SOCKET_TIMEOUT_SECONDS = 3.0
@@ -83,11 +84,11 @@ def _ssl_context(query: dict[str, str]) -> ssl.SSLContext | None:
 
 def connect(
     url: str, *, statement_timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS, setting: str = "DATABASE_URL"
-) -> Connection:
+) -> PipelinedConnection:
     """Open one connection with its time limits set. setting: where `url` is from. Raises StorageUnavailable."""
     arguments = connect_arguments(url)
     try:
-        return Connection(
+        return PipelinedConnection(
             **arguments,
             timeout=statement_timeout_seconds + SOCKET_TIMEOUT_SECONDS - STATEMENT_TIMEOUT_SECONDS,
             startup_params={
@@ -134,7 +135,7 @@ def _no_connection(error: BaseException, arguments: dict[str, Any], setting: str
 class Session:
     """One connection with its prepared statements. Belongs to one greenlet at a time."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: PipelinedConnection) -> None:
         self._connection = connection
         self._prepared: dict[str, PreparedStatement] = {}
         self.idle_since = time.monotonic()
@@ -143,10 +144,20 @@ class Session:
         """Run one statement, prepared at its first use. Raises what pg8000 raises."""
         if not parameters:
             return self._connection.run(sql) or []
+        return self._statement(sql).run(**parameters) or []
+
+    def run_together(self, calls: Sequence[tuple[str, dict[str, Any]]]) -> Rows:
+        """Run `calls`, pairs of a statement and its parameters, in one trip; their columns are alike, all rows follow.
+
+        They are one transaction, where the session is in none. Raises what pg8000 raises.
+        """
+        return self._connection.run_together([(self._statement(sql), parameters) for sql, parameters in calls])
+
+    def _statement(self, sql: str) -> PreparedStatement:
         statement = self._prepared.get(sql)
         if statement is None:
             statement = self._prepared[sql] = self._connection.prepare(sql)
-        return statement.run(**parameters) or []
+        return statement
 
     def close(self) -> None:
         stream = self._connection._sock

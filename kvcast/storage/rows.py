@@ -19,14 +19,14 @@ def columns(alias: str = "", at: str = "updated_at", expires: str = "expires_at"
     )
 
 
-def packed_rows() -> str:
+def packed_rows(at: str = "updated_at", order: str = "") -> str:
     """All rows but their values as one text with a line for each, which `unpack` reads.
 
     pg8000 takes its time for each column and each row, not for each byte. The grammar of keys and categories has
     neither a blank nor a line break.
     """
-    key, _value, rest = columns().split(", ", 2)
-    return f"string_agg(concat_ws(' ', {key}, {rest}), E'\\n')"
+    key, _value, rest = columns(at=at).split(", ", 2)
+    return f"string_agg(concat_ws(' ', {key}, {rest}), E'\\n'{order and f' ORDER BY {order}'})"
 
 
 def unpack(packed: str, value: str, request_id: str = "") -> Change:

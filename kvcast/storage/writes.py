@@ -7,17 +7,18 @@ seen going from 14 back to 13. Rows are taken in key order, so that two commits 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from kvcast.errors import KeyNotFound, PreconditionFailed
 from kvcast.messages import Change, Write
-from kvcast.storage.pool import Pool, Rows, Session
+from kvcast.storage.pool import Pool, Session
 from kvcast.storage.reads import LATEST
 from kvcast.storage.rows import change, columns, packed_rows, text_array, unpack
 
 Traceable = TypeVar("Traceable", Change, Write)
+TOGETHER_MOST_KEYS = 100  # the first statement's answer must fit into the sockets' buffers while the second is sent
 _EXPIRES = "clock_timestamp() + ttl * interval '1 second'"
 _LIVE = "NOT held.deleted AND (held.expires_at IS NULL OR held.expires_at > clock_timestamp())"
 _INPUT = (
@@ -107,17 +108,16 @@ def _repeat(history: bool) -> str:
             UPDATE kv SET value = last.value, category = last.category, rev = last.rev, prev = last.prev,
                 tx = pg_current_xact_id(), updated_at = last.at, expires_at = last.expires_at
             FROM last WHERE kv.key = last.key
-        ){tick} SELECT {columns(at="at")} FROM chained ORDER BY n"""
+        ){tick} SELECT {packed_rows(at="at", order="n")} FROM chained"""
 
 
-def _run_many(session: Session, sql: str, writes: Sequence[Write]) -> Rows:
-    return session.run(
-        sql,
-        keys=text_array(write.key for write in writes),
-        values=text_array(write.value for write in writes),
-        categories=text_array(write.category for write in writes),
-        ttls=[write.ttl for write in writes],
-    )
+def _arrays(writes: Sequence[Write]) -> dict[str, Any]:
+    return {
+        "keys": text_array(write.key for write in writes),
+        "values": text_array(write.value for write in writes),
+        "categories": text_array(write.category for write in writes),
+        "ttls": [write.ttl for write in writes],
+    }
 
 
 def split_repeats(writes: Sequence[Write]) -> tuple[list[int], list[int]]:
@@ -147,20 +147,29 @@ def carry_categories(writes: Sequence[Write]) -> list[Write]:
 def write_all(session: Session, statements: Statements, writes: Sequence[Write]) -> list[Change]:
     """Apply `writes` in order; one upsert cannot touch a row twice, so repeats follow in a second statement.
 
-    Returns one change a write, in the same order. Where a key repeats, the session must be in a transaction.
+    Returns one change a write, in the same order. Unless `is_one_trip(writes)`, the session must be in a transaction.
     """
     first, later = split_repeats(writes)
     carried = carry_categories(writes) if later else writes
-    ((packed,),) = _run_many(session, statements.upsert, [writes[i] for i in first])
-    by_key = {line.partition(" ")[0]: line for line in packed.split("\n")}
-    changes: list[Change | None] = [None] * len(writes)
-    for index in first:
-        changes[index] = unpack(by_key[writes[index].key], writes[index].value, writes[index].request_id)
+    calls = [(statements.upsert, _arrays([writes[i] for i in first]))]
     if later:
-        rows = _run_many(session, statements.repeat, [carried[i] for i in later])
-        for index, row in zip(later, rows, strict=True):
-            changes[index] = traced(change(row), writes[index].request_id)
-    return [made for made in changes if made is not None]
+        calls.append((statements.repeat, _arrays([carried[i] for i in later])))
+    if len(first) <= TOGETHER_MOST_KEYS:
+        rows = session.run_together(calls)
+    else:
+        rows = [row for sql, arrays in calls for row in session.run(sql, **arrays)]
+    by_key = {line.partition(" ")[0]: line for line in rows[0][0].split("\n")}
+    lines = dict(zip(later, rows[1][0].split("\n"), strict=True)) if later else {}
+    return [
+        unpack(lines[index] if index in lines else by_key[write.key], write.value, write.request_id)
+        for index, write in enumerate(writes)
+    ]
+
+
+def is_one_trip(writes: Sequence[Write]) -> bool:
+    """Whether `write_all` takes one trip to PostgreSQL, and so one transaction of its own where it is in none."""
+    first, later = split_repeats(writes)
+    return not later or len(first) <= TOGETHER_MOST_KEYS
 
 
 def traced(one: Traceable, request_id: str) -> Traceable:
@@ -170,16 +179,13 @@ def traced(one: Traceable, request_id: str) -> Traceable:
 
 def commit_all(pool: Pool, statements: Statements, writes: Sequence[Write]) -> list[Change]:
     """`write_all` with one commit for all of `writes`."""
-    if split_repeats(writes)[1]:
-        with pool.transaction() as session:
-            return write_all(session, statements, writes)
-    with pool.session() as session:
+    with pool.session() if is_one_trip(writes) else pool.transaction() as session:
         return write_all(session, statements, writes)
 
 
 def create(session: Session, statements: Statements, write: Write) -> Change:
     """Write a key that must not exist. Raises PreconditionFailed."""
-    rows = _run_many(session, statements.create, [write])
+    rows = session.run(statements.create, **_arrays([write]))
     if not rows:
         raise _conflict(session, write.key, f"The key {write.key!r} exists already; drop If-None-Match to replace it.")
     return change(rows[0])

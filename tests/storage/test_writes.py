@@ -12,7 +12,7 @@ from kvcast.errors import InternalError, KeyNotFound, PreconditionFailed
 from kvcast.messages import Change, Write
 from kvcast.storage import reads, writes
 from kvcast.storage.pool import Session
-from kvcast.storage.writes import Statements, commit_all, write_all
+from kvcast.storage.writes import TOGETHER_MOST_KEYS, Statements, commit_all, write_all
 from tests.databases import Database
 from tests.polling import eventually
 
@@ -154,6 +154,24 @@ def test_a_key_past_its_ttl_counts_as_absent_before_it_is_ended(database: Databa
         [ended] = writes.expire(session, database.statements, 10)
         assert not writes.expire(session, database.statements, 10)
     assert (ended.key, ended.value, ended.prev) == ("a", None, again.rev)
+
+
+@pytest.mark.parametrize("keys", [1, TOGETHER_MOST_KEYS, 2 * TOGETHER_MOST_KEYS])
+def test_a_second_statement_that_fails_takes_the_first_with_it(database: Database, keys: int) -> None:
+    statements = Statements(history=True)
+    statements.repeat = "SELECT (1 / (1 - cardinality(:keys::text[])))::text, :values, :categories, :ttls"
+    with pytest.raises(InternalError):
+        commit_all(database.own, statements, [*(Write(f"k{n}", "1") for n in range(keys)), Write("k0", "2")])
+    assert database.row("k0") is None
+    commit_all(database.own, database.statements, [Write("k0", "1"), Write("k0", "2")])
+
+
+def test_large_groups_with_repeats_do_not_wait_for_one_another_s_buffers(database: Database) -> None:
+    long = "k" * 120
+    writes = [Write(f"{long}{number}", f'"{"x" * 2000}"') for number in range(2000)]
+    made = commit_all(database.own, database.statements, writes * 2)
+    assert [change.key for change in made] == [write.key for write in writes * 2]
+    assert [change.prev for change in made] == [0] * 2000 + [change.rev for change in made[:2000]]
 
 
 def test_without_history_no_tick_is_kept(database: Database) -> None:

@@ -16,7 +16,7 @@ from kvcast.bus.workers import WorkerReport
 from kvcast.errors import InternalError, InvalidValue, KvcastError, OutcomeUnknown, Overloaded, StorageUnavailable
 from kvcast.messages import Change, Write
 from kvcast.metrics import COMMITS
-from kvcast.storage.writes import write_all
+from kvcast.storage.writes import TOGETHER_MOST_KEYS, write_all
 from tests.calls import Caller
 from tests.databases import Database
 from tests.polling import eventually
@@ -205,10 +205,22 @@ def test_a_lost_answer_leaves_the_outcome_unknown_and_is_not_repeated(database: 
     [result] = writer.submit(Write("a", "2"))
     assert isinstance(result, OutcomeUnknown)
     wire.lose_answer(b"COMMIT")
-    assert all(isinstance(result, OutcomeUnknown) for result in writer.submit(Write("a", "3"), Write("a", "4")))
+    many = [Write(f"k{number}", "3") for number in range(TOGETHER_MOST_KEYS)]
+    results = writer.submit(Write("a", "3"), Write("a", "4"), *many)
+    assert all(isinstance(result, OutcomeUnknown) for result in results)
     assert wire.answers_lost == 2
     assert [tick.value for tick in database.ticks("a")] == [b"1", b"2", b"3", b"4"]
     changes(writer.submit(Write("a", "5")))
+
+
+def test_a_key_that_repeats_costs_no_further_trip(database: Database, wire: PostgresWire) -> None:
+    """The first answer is lost, and the rest had been sent before it."""
+    writer = Writer(database, wire.url)
+    changes(writer.submit(Write("a", "1"), Write("a", "2")))
+    wire.lose_answer(b"SELECT 1")
+    results = writer.submit(Write("a", "3"), Write("b", "1"), Write("a", "4"), Write("a", "5"))
+    assert all(isinstance(result, OutcomeUnknown) for result in results)
+    eventually(lambda: [tick.value for tick in database.ticks("a")] == [b"1", b"2", b"3", b"4", b"5"])
 
 
 def test_over_http_postgresql_away_is_a_503_with_retry_after_and_heals(
