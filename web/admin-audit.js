@@ -46,7 +46,7 @@ export class Audit {
 
 function row({ at, token, action, key, count, rev, note, client }, clock) {
   const what = key === null
-    ? element("td", { textContent: t("admin.audit.count", { count }) })
+    ? element("td", { textContent: count ? t("admin.audit.count", { count }) : t("admin.audit.store") })
     : element("td", {}, element("a", { href: viewerLink(key), textContent: key, dir: "auto" }));
   const cell = (textContent, className = "") => element("td", { textContent, className, dir: "auto" });
   const time = element("time", { dateTime: at, textContent: clock.format(new Date(at)), title: at });

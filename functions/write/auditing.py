@@ -7,13 +7,12 @@ from urllib.parse import unquote
 from kvcast.errors import InvalidRequest
 from kvcast.messages import Change
 from kvcast.storage import audit
-from kvcast.storage.audit import Action
+from kvcast.storage.audit import NOTE_MOST_CHARACTERS, Action
 from kvcast.storage.pool import Session
 from kvcast.tokens import Token
 from kvcast.web import Environ
 
 NOTE_HEADER = "HTTP_KVCAST_NOTE"
-NOTE_MOST_CHARACTERS = 200
 _ALWAYS = ("create", "replace", "delete")  # others only with a note, so that a fast feed costs nothing
 
 

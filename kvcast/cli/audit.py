@@ -13,8 +13,10 @@ import msgspec
 
 from kvcast.cli.connection import connect, options
 from kvcast.cli.output import coloured, json_line, line, note, shown, table
+from kvcast.errors import InvalidRequest
 
 _AGO = re.compile(r"([1-9]\d{0,4})([smhd])")
+_UNIX = re.compile(r"[0-9]{1,11}(\.[0-9]{1,6})?")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -22,8 +24,8 @@ def register(commands: Any) -> None:
     parser = commands.add_parser(
         "audit", parents=[options()], formatter_class=argparse.RawDescriptionHelpFormatter,
         help="show who changed what",
-        description="Show the audit log, newest first: deletions, compare-and-set and create-only writes, and what\n"
-        "came with a note. It needs a token with the scope admin.",
+        description="Show the audit log, newest first: deletions, compare-and-set and create-only writes, what came\n"
+        "with a note, migrations and restores. It needs a token with the scope admin.",
         epilog="examples:\n  kvcast audit --since 2h\n  kvcast audit --key gold --who ops\n"
         "  kvcast audit --since 2026-01-31T12:00:00Z --limit 0 --json",
     )
@@ -36,9 +38,21 @@ def register(commands: Any) -> None:
 
 
 def moment(text: str | None, now: datetime) -> str | None:
-    """`2h` as the time two hours before `now`; anything else is left to the server."""
-    ago = _AGO.fullmatch(text or "")
-    return (now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})).isoformat() if ago else text
+    """`2h` as the time two hours before `now`; ISO 8601 and Unix seconds as they are. Raises InvalidRequest."""
+    if text is None or _UNIX.fullmatch(text):
+        return text
+    try:
+        ago = _AGO.fullmatch(text)
+        if ago:
+            return (now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})).isoformat()
+        datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        raise InvalidRequest(
+            f"--since {text!r} is no time; say how long ago (30m, 2h, 7d), a time such as 2026-01-31T12:00:00Z, "
+            "or Unix seconds.",
+            code="usage",
+        ) from None
+    return text
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -60,6 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _row(entry: dict[str, Any]) -> tuple[str, ...]:
-    key = entry["key"] if entry["key"] is not None else f"({entry['count']} changes)"
+    several = f"({entry['count']} changes)" if entry["count"] else "(the store)"
+    key = several if entry["key"] is None else entry["key"]
     said = shown((entry["note"] or "").encode(), sys.stdout)
     return entry["at"], entry["token"], entry["client"] or "-", entry["action"], key, str(entry["rev"]), said

@@ -16,6 +16,7 @@ from typing import IO
 from pg8000.native import Connection
 
 from kvcast.errors import Conflict, InvalidRequest, KvcastError, SettingsError, StorageUnavailable
+from kvcast.storage import audit
 from kvcast.storage.pool import connect
 from kvcast.storage.roles import admit, role_of
 from kvcast.storage.schema import VERSION, grants, owning, scripts_after
@@ -25,7 +26,7 @@ from kvcast.storage.tools import Tools, libpq_environment
 # 10,000 writes a second takes 864 million.
 REV_GAP = 1_000_000_000
 LOCK_SECONDS = 30
-_HOLDS_DATA = " OR ".join(f"EXISTS (SELECT FROM kvcast.{table})" for table in ("kv", "tick", "idempotency", "audit"))
+_HOLDS_DATA = " OR ".join(f"EXISTS (SELECT FROM kvcast.{table})" for table in ("kv", "tick", "idempotency"))
 _REFUSED = "The database holds data already, which a restore replaces; say --force, or name another database."
 _BEGIN = f"""
 BEGIN;
@@ -38,7 +39,18 @@ _REPLACE = """
 LOCK TABLE kvcast.idempotency, kvcast.kv, kvcast.tick, kvcast.audit, kvcast.meta IN ACCESS EXCLUSIVE MODE;
 SELECT last_value AS held FROM kvcast.rev \\gset
 {check}
+CREATE TEMPORARY TABLE held_audit ON COMMIT DROP AS SELECT * FROM kvcast.audit;
 DROP SCHEMA kvcast CASCADE;
+"""
+# Who may restore must not thereby make forgotten what was done since the backup.
+_KEEP_AUDIT = """
+INSERT INTO kvcast.audit (at, token, action, key, count, rev, note, client)
+SELECT at, token, action, key, count, rev, note, client FROM pg_temp.held_audit AS held
+WHERE NOT EXISTS (
+    SELECT FROM kvcast.audit AS restored WHERE restored.at = held.at AND restored.token = held.token
+    AND restored.action = held.action AND restored.rev = held.rev
+)
+ORDER BY id;
 """
 _CHECK = f"DO $$BEGIN IF {_HOLDS_DATA} THEN RAISE EXCEPTION '{_REFUSED}'; END IF; END$$;"
 # A transaction id means nothing in another server. 2 is below all that there are: no sweep takes these for fresh ones.
@@ -114,8 +126,9 @@ def restore(
     with owning(url, say, setting=setting) as connection:
         exists = connection.run("SELECT to_regclass('kvcast.meta')")[0][0] is not None
         roles = _functions_roles(connection) if exists else set()
+        done = [path.name]
         if functions_url and role_of(functions_url) != role_of(url):
-            admit(connection, functions_url)
+            done += filter(None, [admit(connection, functions_url)])
             roles.add(role_of(functions_url))
         with _transaction(url, tools) as (tell, take):
             tell(_BEGIN)
@@ -128,6 +141,9 @@ def restore(
             for script in scripts_after(version):
                 tell(script)
             tell(_FINISH)
+            if exists:
+                tell(_KEEP_AUDIT)
+            tell(audit.of_command("restore", "; ".join(done)))
             for role in sorted(roles):
                 tell("".join(f"{grant};\n" for grant in grants(role)))
 

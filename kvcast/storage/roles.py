@@ -21,25 +21,26 @@ def role_of(url: str) -> str:
     return str(connect_arguments(url)["user"])
 
 
-def admit(connection: Connection, url: str) -> None:
-    """See that the role of `url` is there and that its password is the one of `url`. Raises SettingsError."""
+def admit(connection: Connection, url: str) -> str | None:
+    """See that the role of `url` is there with the password of `url`. Returns what it did. Raises SettingsError."""
     arguments = connect_arguments(url)
     role, password = arguments["user"], arguments["password"]
     known = connection.run("SELECT 1 FROM pg_roles WHERE rolname = :role", role=role)
     if known and not (password and _is_refused(url)):
-        return
+        return None
+    own = connection.run("SELECT current_user")[0][0]
     secret = f" PASSWORD {literal(_verifier(password))}" if password else ""
     try:
         connection.run(f"{'ALTER' if known else 'CREATE'} ROLE {identifier(role)} LOGIN{secret}")
     except DatabaseError as error:
         if sqlstate(error) != MISSING_RIGHT:
             raise
-        own = connection.run("SELECT current_user")[0][0]
         raise SettingsError(
             f"Role {own} may not {'change the password of' if known else 'make'} role {role}, the one of DATABASE_URL; "
             f"run ALTER ROLE {identifier(own)} CREATEROLE as a superuser, or "
             f"{'set that password' if known else 'make that role'} yourself."
         ) from error
+    return f"the password of role {role} changed" if known else f"role {role} made"
 
 
 def _is_refused(url: str) -> bool:

@@ -11,6 +11,7 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import Connection, identifier
 
 from kvcast.errors import InternalError, OutcomeUnknown, SettingsError, StorageUnavailable
+from kvcast.storage import audit
 from kvcast.storage.pool import MISSING_RIGHT, Pool, connect, sqlstate, translated
 from kvcast.storage.roles import admit, role_of
 
@@ -35,18 +36,25 @@ def migrate(
     roles = {functions_role} if functions_role else set()
     with owning(url, say, setting=setting) as connection:
         held = held_version(connection)
-        if functions_url and role_of(functions_url) != role_of(url):
-            admit(connection, functions_url)
-            roles.add(role_of(functions_url))
         connection.run("BEGIN")  # one transaction, so that no function sees tables that it may not read yet
         if held:
             connection.run(f"SET LOCAL lock_timeout = {int(LOCK_SECONDS * 1000)}")
+        done = [f"schema {held} to {VERSION}"] if held < VERSION else []
+        if functions_url and role_of(functions_url) != role_of(url):
+            done += filter(None, [admit(connection, functions_url)])
+            roles.add(role_of(functions_url))
         for script in scripts_after(held):
             connection.run(script)
-        for role in roles:
-            for grant in grants(role):
-                connection.run(grant)
+        done += [f"rights for role {role}" for role in sorted(roles) if not _may_write(connection, role)]
+        for grant in (grant for role in roles for grant in grants(role)):
+            connection.run(grant)
+        if done:
+            connection.run(audit.of_command("migrate", "; ".join(done)))
         connection.run("COMMIT")
+
+
+def _may_write(connection: Connection, role: str) -> bool:
+    return bool(connection.run("SELECT has_table_privilege(:role, 'kvcast.kv', 'INSERT')", role=role)[0][0])
 
 
 @contextmanager
