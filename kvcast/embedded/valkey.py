@@ -27,9 +27,12 @@ OPTIONS = {
     "maxmemory-policy": "allkeys-lru",
 }
 FUNCTIONS_USER = "kvcast"
-# Kvcast's names only, and nothing that configures, lists or empties the server. Without a password, as the socket is
+# Kvcast's names only, and only what kvcast.bus and the runbook (INFO) say. Without a password, as the socket is
 # private: this keeps the functions from harm that they might do, as their role in PostgreSQL does.
-RULES = "~kvcast:* &kvcast:* +@all -@admin -@dangerous +info"
+RULES = (
+    "~kvcast:* &kvcast:* -@all +ping +info +select +time +client|setinfo +eval +evalsha +script|load "
+    "+hget +hset +hmget +hgetall +hdel +hincrby +incrby +pexpire +pttl +xadd +xrange +publish +subscribe"
+)
 
 
 class Valkey:
