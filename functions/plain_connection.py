@@ -55,7 +55,7 @@ class PlainServer:
         hot: how a request must begin to be looked at here.
         """
         environ = self._environ(client, addr)
-        connection = PlainConnection(client, self.head)
+        connection = PlainConnection(client, self.head, environ["REMOTE_ADDR"])
         take: Callable[[Plain, PlainConnection], Pending | None] | None = getattr(self._app, "take", None)
         raw = client._sock  # gevent's recv asks the kernel in vain before it waits
         pending: Pending | None = None
@@ -72,7 +72,7 @@ class PlainServer:
             if take is not None:
                 pending = take(plain, connection)
             if pending is None:
-                self._answer(plain, {**environ, **plain.block.fields}, connection)
+                self._answer(plain, {**environ, **plain.fields()}, connection)
 
     def head(self, status: str) -> str:
         """The beginning of an answer, the same for a whole second."""
@@ -109,14 +109,15 @@ class PlainServer:
 
 
 class PlainConnection:
-    """Where answers go. head: makes the beginning of one of its status line."""
+    """Where answers go. head: makes the beginning of one of its status line; address: of whoever is connected."""
 
-    __slots__ = ("_client", "_raw", "head")
+    __slots__ = ("_client", "_raw", "address", "head")
 
-    def __init__(self, client: Any, head: Callable[[str], str]) -> None:
+    def __init__(self, client: Any, head: Callable[[str], str], address: str) -> None:
         self._client = client
         self._raw = client._sock
         self.head = head
+        self.address = address
 
     def send(self, head: str, lines: str, body: bytes) -> None:
         """Send an answer, and wait where the client takes it slowly. Raises OSError."""

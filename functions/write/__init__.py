@@ -33,8 +33,7 @@ def _serve(app: FunctionApp, opened: Opened) -> None:
     committer = Committer(own_pool, statements, publisher, queue_max=settings.queue_max_items, room=housekeeping)
     Views(app, pool, statements, committer, publisher).install()
     lane = Lane(app, committer)
-    if not (app.observer.traces or settings.allowed_origins):  # what is logged or said of a request then, it leaves out
-        app.take = lane.take
+    app.take = lane.take
     on_restore.append(publisher.renew)
     for part in (report, publisher, committer, housekeeping, lane):
         part.start()

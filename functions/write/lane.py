@@ -4,65 +4,57 @@ A whole group is answered in one pass, by whom it was published; the connections
 meanwhile. What a header block says is looked up by the block, and answers are counted once a group. That took a write
 from 99 to 47 us of the worker's processor time (docs/performance.md).
 
-What is not plain, or wrong in itself, is left to the view, so that only the 200, the limit and the queue that is full
-are answered here too: byte for byte alike, as tests/functions/test_plain_connection.py says.
+What needs a transaction of its own, or is wrong in itself, is left to the view, so that only the 200, the limit and the
+queue that is full are answered here too: alike byte for byte, as tests/functions/test_plain_connection.py says, and in
+the log.
 """
 
 from __future__ import annotations
 
 import time
 from threading import Event
-from typing import NamedTuple
 
 import gevent
 
 from kvcast.errors import KvcastError, OutcomeUnknown, Overloaded
 from kvcast.loops import start_loop
 from kvcast.messages import Change, Write, decode_write
-from kvcast.tokens import Token, require
-from kvcast.web import FunctionApp
+from kvcast.storage.writes import traced
+from kvcast.tokens import require
+from kvcast.web import Environ, FunctionApp
 from kvcast.web.answers import JSON, NOSNIFF, STATUS_LINES, error_answer
+from kvcast.web.observing import REQUEST_ID
 from kvcast.web.requests import require_json
 
+from functions.callers import Callers
 from functions.plain_connection import PlainConnection, header_lines
-from functions.plain_requests import Block, Plain
+from functions.plain_requests import Plain
 from functions.write.committer import LATE, QUEUE_SECONDS, SLOW, WAIT_SECONDS, Committer, Result, Unit
-from functions.write.views import one_answer
+from functions.write.views import ALONE, one_answer
 
 ROUTE = "/add"
-# a request with any other field is the view's: such a field may mean a condition, a note, a key to repeat by
-_PLAIN_FIELDS = frozenset(
-    {
-        "HTTP_HOST", "HTTP_AUTHORIZATION", "HTTP_CONNECTION", "HTTP_USER_AGENT", "HTTP_ACCEPT", "HTTP_ACCEPT_ENCODING",
-        "HTTP_ACCEPT_LANGUAGE", "CONTENT_TYPE", "CONTENT_LENGTH",
-    }
-)
+_NOT_PLAIN = (*ALONE, "HTTP_CONTENT_ENCODING")
 _LOOK_SECONDS = 0.5
-_CALLERS_MOST = 2000
 _OK = STATUS_LINES[200]
 _RATE_LINES = "RateLimit-Limit: %d\r\nRateLimit-Remaining: %d\r\nRateLimit-Reset: %d\r\n"
 _OK_LINES = header_lines([JSON, ("Content-Length", "%d"), NOSNIFF]) + _RATE_LINES
 
 
-class Caller(NamedTuple):
-    """What a header block says. counted_as: the name under which its calls are limited."""
-
-    token: Token
-    counted_as: str
+def _may_pass(environ: Environ) -> bool:
+    require_json(environ)
+    return not any(field in environ for field in _NOT_PLAIN)
 
 
 class Lane:
     """The way of such requests from the socket to the committer and back."""
 
     def __init__(self, app: FunctionApp, committer: Committer) -> None:
-        self._keyring = app.keyring
         self._observer = app.observer
         self._body_most = app.settings.body_max_bytes
         self._value_most = app.settings.value_max_bytes
         self._limit = app.limit("write", app.settings.write_limit)
         self._committer = committer
-        self._callers: dict[Block, Caller | None] = {}
-        self._learned_of = app.keyring.generation
+        self._callers = Callers(app, self._limit, _may_pass)
         self._waiting: set[_Pending] = set()
         self._seconds: list[float] = []  # of the answers that are not counted yet
 
@@ -73,11 +65,7 @@ class Lane:
         """Take the request on, or return None where the view has to answer it."""
         if plain.path != ROUTE or plain.method != "POST" or len(plain.body) > self._body_most:
             return None
-        block = plain.block
-        if self._learned_of != self._keyring.generation:  # a token may have been revoked
-            self._callers.clear()
-            self._learned_of = self._keyring.generation
-        caller = self._callers[block] if block in self._callers else self._learn(block)
+        caller = self._callers.of(plain.block)
         if caller is None:
             return None
         try:
@@ -85,36 +73,23 @@ class Lane:
             require(caller.token, "write", write.key)
         except KvcastError:
             return None
+        environ = self._callers.environ(plain, connection) if self._observer.traces else {**plain.varied}
+        further = self._callers.further(caller, environ)
         count, resets_at = self._limit.count(caller.counted_as)
-        pending = _Pending(write, self, connection, count, resets_at)
+        if self._observer.traces:
+            write = traced(write, environ[REQUEST_ID])
+        pending = _Pending(write, self, connection, count, resets_at, further, environ)
         self._waiting.add(pending)
         try:
             refusal = self._limit.refusal(count, resets_at)
             if refusal is not None:
                 raise refusal
+            if self._observer.traces:
+                self._observer.say(environ, key=write.key)
             self._committer.queue(pending)
         except KvcastError as error:
             pending.finish([error])
         return pending
-
-    def _learn(self, block: Block) -> Caller | None:
-        if len(self._callers) >= _CALLERS_MOST:
-            self._callers.clear()
-        caller = self._callers[block] = self._caller(block)
-        return caller
-
-    def _caller(self, block: Block) -> Caller | None:
-        if not _PLAIN_FIELDS.issuperset(block.fields):
-            return None
-        environ = dict(block.fields)
-        try:
-            require_json(environ)
-            token = self._keyring.identify(environ.get("HTTP_AUTHORIZATION"))
-        except KvcastError:
-            return None
-        if token is None or token.signed_by:  # a JWT ends by itself, and what is remembered here would not
-            return None
-        return Caller(token, self._limit.counted_as(environ))
 
     def answer(self, pending: _Pending, result: Result) -> None:
         """Send the answer. It must not wait: others of the group are answered after it."""
@@ -123,15 +98,19 @@ class Lane:
         told = self._limit.told(pending.count, pending.resets_at)
         if isinstance(result, Change):
             body = one_answer([result])
-            pending.send(_OK, _OK_LINES % (len(body), *told), body)
+            pending.send(_OK, _OK_LINES % (len(body), *told) + pending.further, body)
+            if self._observer.traces:
+                self._observer.say(pending.environ, rev=result.rev)
+                self._observer.done(pending.environ, ROUTE, 200, seconds)
+                return
             if not self._seconds:
                 gevent.get_hub().loop.run_callback(self._count)  # when the whole group is answered
             self._seconds.append(seconds)
         else:
             answer = error_answer(result)
             lines = header_lines([*answer.headers, ("Content-Length", str(len(answer.body))), NOSNIFF])
-            pending.send(STATUS_LINES[answer.status], lines + _RATE_LINES % told, answer.body)
-            self._observer.done({}, ROUTE, answer.status, seconds)
+            pending.send(STATUS_LINES[answer.status], lines + _RATE_LINES % told + pending.further, answer.body)
+            self._observer.done(pending.environ, ROUTE, answer.status, seconds)
 
     def _count(self) -> None:
         seconds, self._seconds = self._seconds, []
@@ -153,12 +132,20 @@ class Lane:
 
 
 class _Pending(Unit):
-    """One request under way. count, resets_at: of its client's limit, as they were when it came."""
+    """One request under way. count, resets_at: of its client's limit, as they were when it came.
 
-    __slots__ = ("_begun", "_connection", "_event", "_is_sent", "_lane", "count", "resets_at")
+    further: ends its answer's head; environ: what its line in the log is made of.
+    """
 
-    def __init__(self, write: Write, lane: Lane, connection: PlainConnection, count: int, resets_at: float) -> None:
+    __slots__ = ("_begun", "_connection", "_event", "_is_sent", "_lane", "count", "environ", "further", "resets_at")
+
+    def __init__(
+        self, write: Write, lane: Lane, connection: PlainConnection, count: int, resets_at: float, further: str,
+        environ: Environ,
+    ) -> None:
         super().__init__([write])
+        self.further = further
+        self.environ = environ
         self._connection = connection
         self.count = count
         self.resets_at = resets_at

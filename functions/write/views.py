@@ -23,7 +23,7 @@ from functions.write.committer import Committer, Result
 from functions.write.publisher import Publisher
 
 Operation = Callable[[Session], list[Change]]
-_ALONE = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", "HTTP_IDEMPOTENCY_KEY", NOTE_HEADER)
+ALONE = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", "HTTP_IDEMPOTENCY_KEY", NOTE_HEADER)
 
 
 class Views:
@@ -168,7 +168,7 @@ class Views:
 
 def _is_alone(environ: Environ) -> bool:
     """Whether the request needs a transaction of its own."""
-    return any(header in environ for header in _ALONE)
+    return any(header in environ for header in ALONE)
 
 
 def _revs(environ: Environ) -> list[int] | None:

@@ -19,7 +19,7 @@ from kvcast.renewal import Renewal
 from kvcast.tokens import Keyring, Scope, Token, require, require_reading
 from kvcast.web.answers import Endpoint, Environ, error_answer, from_http_exception, unforeseen
 from kvcast.web.cors import Cors
-from kvcast.web.fastpath import FastPath
+from kvcast.web.fastpath import FastPath, WsgiApp
 from kvcast.web.gate import Gate, for_operators
 from kvcast.web.health import Health
 from kvcast.web.limiting import Limit, from_exceeded, install_limiter
@@ -54,10 +54,7 @@ class FunctionApp(Flask):
         self.wsgi_app = self._fast  # type: ignore[method-assign]
         if settings.allowed_origins:
             self.wsgi_app = Cors(self._fast, settings.allowed_origins)  # type: ignore[method-assign]
-        if settings.trusted_hops:
-            hops = settings.trusted_hops
-            behind = self.wsgi_app
-            self.wsgi_app = ProxyFix(behind, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+        self.wsgi_app = self.behind_proxies(self.wsgi_app)  # type: ignore[method-assign,assignment]
         self._install_errors()
         self._install_observing()
         for path, endpoint in for_operators(self.health).items():
@@ -67,6 +64,11 @@ class FunctionApp(Flask):
     def hot(self) -> tuple[bytes, ...]:
         """How the requests begin that the worker should not spend a general parser on."""
         return self._fast.beginnings()
+
+    def behind_proxies(self, app: WsgiApp) -> WsgiApp:
+        """`app`, whose callers are those in front of as many proxies as are trusted (KVCAST_TRUSTED_HOPS)."""
+        hops = self.settings.trusted_hops
+        return ProxyFix(app, x_for=hops, x_proto=hops, x_host=hops) if hops else app
 
     def limit(self, scope: str, rate: str) -> Limit:
         return Limit(self.rate_limiter, self.keyring, scope, rate)

@@ -32,14 +32,24 @@ class Cors:
         self._allowed = allowed
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        origin = environ.get("HTTP_ORIGIN", "")
-        if origin.rstrip("/").lower() not in self._allowed:
-            return self._behind(environ, _adding([_VARY], start_response))
-        allow = [("Access-Control-Allow-Origin", origin), _VARY]
-        if environ["REQUEST_METHOD"] == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ:
-            start_response(STATUS_LINES[204], [*allow, *_PREFLIGHT])
+        allow = allowing(environ, self._allowed)
+        if (
+            len(allow) > 1 and environ["REQUEST_METHOD"] == "OPTIONS"
+            and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
+        ):
+            start_response(STATUS_LINES[204], [*allow[:2], *_PREFLIGHT])
             return [b""]
-        return self._behind(environ, _adding([*allow, ("Access-Control-Expose-Headers", _EXPOSED)], start_response))
+        return self._behind(environ, _adding(allow, start_response))
+
+
+def allowing(environ: Environ, allowed: frozenset[str]) -> Headers:
+    """What every answer says further; `allowed` is empty where nothing is said of it."""
+    if not allowed:
+        return []
+    origin = environ.get("HTTP_ORIGIN", "")
+    if origin.rstrip("/").lower() not in allowed:
+        return [_VARY]
+    return [("Access-Control-Allow-Origin", origin), _VARY, ("Access-Control-Expose-Headers", _EXPOSED)]
 
 
 def _adding(further: Headers, start_response: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,9 @@ from tests.conftest import TOKEN, Server
 from tests.polling import eventually
 
 ODD = "X-Odd: 1\r\n"  # what makes a request not plain
-PASSING = re.compile(rb"((?:Date|RateLimit-Remaining|RateLimit-Reset): )[^\r]*|(\"rev\":|\"updatedAt\":)[^,}]*")
+PASSING = re.compile(
+    rb"((?:Date|RateLimit-Remaining|RateLimit-Reset|X-Request-Id): )(?!an-id)[^\r]*|(\"rev\":|\"updatedAt\":)[^,}]*"
+)
 
 
 class Wire:
@@ -63,6 +67,11 @@ def request(line: str, headers: str = "", body: str = "") -> bytes:
     return f"{line} HTTP/1.1\r\nHost: localhost\r\n{headers}{length}\r\n{body}".encode()
 
 
+PROXY = (
+    "X-Request-Id: an-id\r\nX-Forwarded-For: 1.1.1.1, 2.2.2.2\r\nX-Forwarded-Proto: https\r\n"
+    "X-Forwarded-Host: a.example\r\nX-Forwarded-Port: 443\r\nX-Forwarded-Server: a\r\nX-Real-Ip: 1.1.1.1\r\n"
+    "Forwarded: for=1.1.1.1\r\ntraceparent: 00-a-b-00\r\n"
+)
 BEARER = f"Authorization: Bearer {TOKEN}\r\n"
 JSON = "Content-Type: application/json\r\n"
 
@@ -80,6 +89,11 @@ JSON = "Content-Type: application/json\r\n"
         ("GET /get/..", "", ""),
         ("GET /get/a/b", "", ""),
         ("POST /add", BEARER + JSON, '{"key":"KEY","value":[1.50, {"a":"b"}]}'),
+        ("POST /add", BEARER + JSON + PROXY, '{"key":"KEY","value":1}'),
+        ("POST /add", JSON + PROXY, '{"key":"KEY","value":1}'),
+        ("POST /add", BEARER + JSON + "X-Request-Id: a,b\r\n", '{"key":"KEY","value":1}'),
+        ("GET /get/KEY", PROXY, ""),
+        ("GET /get/none.at.all", PROXY, ""),
         ("POST /add", BEARER + JSON, '{"key":"KEY","value":NaN}'),
         ("POST /add", BEARER + JSON, ""),
         ("POST /add", BEARER, '{"key":"KEY","value":1}'),
@@ -100,6 +114,38 @@ def test_both_ways_give_the_same_bytes(
         answers.append(PASSING.sub(rb"\1\2", wire.answer()))
     assert answers[0].startswith(b"HTTP/1.1 ")
     assert answers == [answers[0]] * 3
+
+
+def test_both_ways_give_the_same_bytes_and_the_same_line_where_requests_are_logged_and_pages_may_call(
+    serve: Callable[..., Server], unique_key: Callable[..., str]
+) -> None:
+    server = serve(
+        "write", KVCAST_ACCESS_LOG="1", KVCAST_ALLOWED_ORIGINS="https://a.example", KVCAST_TRUSTED_HOPS="1",
+        KVCAST_LOG_FORMAT="json",
+    )
+    wire = Wire(server)
+    body = f'{{"key":"{unique_key()}","value":1}}'
+    for origin in ("", "Origin: https://a.example\r\n", "Origin: https://b.example\r\n"):
+        for proxy in ("", PROXY):
+            answers = []
+            for odd in ("", ODD):
+                wire.send(request("POST /add", BEARER + JSON + origin + proxy + odd, body))
+                answers.append(PASSING.sub(rb"\1\2", wire.answer()))
+            assert answers[0].startswith(b"HTTP/1.1 200 ")
+            assert answers[0] == answers[1]
+    eventually(lambda: len(answered(server)) == 12)
+    lines = answered(server)
+    for line in lines:
+        for own in ("time", "milliseconds", "rev", "request_id"):
+            assert line.pop(own)
+    assert lines[::2] == lines[1::2]
+    assert [line["client"] for line in lines[::2]] == ["127.0.0.1", "2.2.2.2"] * 3
+    wire.close()
+
+
+def answered(server: Server) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in server.log().splitlines() if '"answered"' in line]
+    return [line for line in lines if line["route"] == "/add"]
 
 
 def test_a_body_that_comes_after_its_head_is_waited_for(wire: Wire, unique_key: Callable[..., str]) -> None:

@@ -40,6 +40,25 @@ def test_what_a_browser_adds_by_itself_is_plain() -> None:
     assert PlainReader().read(data) is not None
 
 
+def test_what_varies_is_not_remembered() -> None:
+    reader = PlainReader()
+    blocks = set()
+    for number in range(3000):
+        first, last = b"x-request-id: %d \r\n" % number, b"X-Forwarded-For: 1.1.1.1, %d\r\nTraceParent:\r\n" % number
+        read = reader.read(HEAD + first + b"Accept: a\r\n" + last + b"\r\n")
+        assert read is not None
+        assert read.varied == {
+            "HTTP_X_REQUEST_ID": str(number), "HTTP_X_FORWARDED_FOR": f"1.1.1.1, {number}", "HTTP_TRACEPARENT": ""
+        }
+        assert read.fields() == {"HTTP_HOST": "a.example:80", "HTTP_ACCEPT": "a", **read.varied}
+        blocks.add(read.block)
+    assert len(blocks) == 1
+    read = reader.read(HEAD + b"Accept: a\r\n\r\n")
+    assert read is not None
+    assert read.block in blocks
+    assert not read.varied
+
+
 def test_large_blocks_take_no_memory() -> None:
     """Anybody can send them, each another one, though nobody gets an answer but 400."""
     reader = PlainReader()
@@ -75,6 +94,13 @@ def test_large_blocks_take_no_memory() -> None:
         HEAD + b"Accept: " + b"a" * 5000 + b"\r\n\r\n",
         HEAD + b"Host: b\r\n\r\n",
         HEAD + b"Sec-CH-UA-1: a\r\n\r\n",
+        HEAD + b"X-Request-Id: a\r\nx-request-id: b\r\n\r\n",
+        HEAD + b"X-Request-Id: a\r\nAccept: b\r\nX-Forwarded-For: c\r\nX-Request-Id: d\r\n\r\n",
+        HEAD + b"X-Request-Id: a\r\n b\r\n\r\n",
+        HEAD + b"X-Request-Id: a\nCookie: b\r\n\r\n",
+        HEAD + b"X-Request-Id : a\r\n\r\n",
+        HEAD + b"X-Request-Id: v\xc3\xa0ng\r\n\r\n",
+        HEAD + b"X_Request_Id: a\r\n\r\n",
         b"GET /get/gold HTTP/1.1\r\nAccept: a\r\n\r\n",
         b"GET /get/gold HTTP/1.1\r\nHost: a b\r\n\r\n",
         b"GET /get/gold HTTP/1.0\r\nHost: a\r\n\r\n",

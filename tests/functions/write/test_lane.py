@@ -6,6 +6,7 @@ For the 200 see tests/functions/test_plain_connection.py.
 from __future__ import annotations
 
 import io
+import logging
 import re
 import time
 from collections.abc import Callable
@@ -15,13 +16,14 @@ import pytest
 
 from kvcast.config import Settings
 from kvcast.errors import OutcomeUnknown
+from kvcast.logs import access
 from kvcast.storage.pool import Pool
 from kvcast.storage.writes import Statements
 from kvcast.web import FunctionApp
 from tests.conftest import TOKEN
 
 from functions.plain_connection import PlainConnection, header_lines
-from functions.plain_requests import Plain, read_block
+from functions.plain_requests import PlainReader
 from functions.write.committer import LATE, QUEUE_SECONDS, SLOW, WAIT_SECONDS, Committer, Unit
 from functions.write.lane import Lane
 from functions.write.publisher import Publisher
@@ -35,6 +37,8 @@ Sent = tuple[str, str, bytes]
 
 class Recorded:
     """A connection that keeps what it is given."""
+
+    address = "127.0.0.1"
 
     def __init__(self) -> None:
         self.sent: list[Sent] = []
@@ -50,8 +54,8 @@ class Recorded:
 class World:
     """An app whose commits never end."""
 
-    def __init__(self, *, limit: str = "1000 per minute", queue_max: int = 100) -> None:
-        own = {"KVCAST_ADMIN_TOKEN": TOKEN, "KVCAST_WRITE_LIMIT": limit, "KVCAST_LOG_LEVEL": "error"}
+    def __init__(self, *, limit: str = "1000 per minute", queue_max: int = 100, **further: str) -> None:
+        own = {"KVCAST_ADMIN_TOKEN": TOKEN, "KVCAST_WRITE_LIMIT": limit, "KVCAST_LOG_LEVEL": "error", **further}
         self.app = FunctionApp("write", Settings.from_environment(own), shared_limits=False)
         statements, publisher = Statements(history=True), cast("Publisher", None)
         pool = cast("Pool", None)
@@ -59,11 +63,13 @@ class World:
         Views(self.app, pool, statements, self.committer, publisher).install()
         self.lane = Lane(self.app, self.committer)
         self.connection = Recorded()
+        self.reader = PlainReader()
 
     def take(self, body: bytes = BODY, **headers: str) -> Unit | None:
-        block = read_block("\r\n".join(f"{name}: {value}" for name, value in self._headers(body, headers)).encode())
-        assert block is not None
-        return self.lane.take(Plain("POST", "/add", block, body), cast("PlainConnection", self.connection))
+        lines = "".join(f"{name}: {value}\r\n" for name, value in self._headers(body, headers))
+        plain = self.reader.read(f"POST /add HTTP/1.1\r\n{lines}\r\n".encode() + body)
+        assert plain is not None
+        return self.lane.take(plain, cast("PlainConnection", self.connection))
 
     def view(self, body: bytes = BODY, **headers: str) -> Sent:
         environ: dict[str, Any] = {
@@ -98,6 +104,72 @@ def test_a_full_queue_is_refused_alike() -> None:
     assert world.connection.sent[0][0] == "503 Service Unavailable"
 
 
+PROXY = {
+    "X_Forwarded_For": "1.1.1.1, 2.2.2.2", "X_Forwarded_Proto": "https", "X_Forwarded_Host": "a.example:443",
+    "X_Forwarded_Port": "443", "X_Forwarded_Server": "a", "X_Forwarded_Scheme": "https", "X_Scheme": "https",
+    "X_Real_Ip": "1.1.1.1", "Forwarded": "for=1.1.1.1", "Via": "1.1 a", "X_Request_Id": "an-id",
+    "traceparent": "00-a-b-00", "tracestate": "a=b",
+}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, PROXY, {"Origin": "https://a.example"}, {"Origin": "https://b.example"}, {**PROXY, "Origin": "https://a.example"}],
+)
+@pytest.mark.parametrize("hops", ["0", "1", "2"])
+def test_what_a_proxy_or_a_page_adds_is_answered_alike(headers: dict[str, str], hops: str) -> None:
+    world = World(queue_max=0, KVCAST_TRUSTED_HOPS=hops, KVCAST_ALLOWED_ORIGINS="https://a.example")
+    assert world.take(BODY, **headers) is not None
+    assert world.connection.sent == [world.view(BODY, **headers)]
+
+
+class Lines(logging.Handler):
+    """The fields of the lines of requests, while it is entered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[dict[str, Any]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.found.append(vars(record)["fields"])
+
+    def __enter__(self) -> list[dict[str, Any]]:
+        access.addHandler(self)
+        return self.found
+
+    def __exit__(self, *_error: object) -> None:
+        access.removeHandler(self)
+        access.setLevel(logging.WARNING)
+
+
+@pytest.mark.parametrize("given", ["an-id", "", "not well-formed", None])
+def test_the_line_in_the_log_is_the_same(given: str | None) -> None:
+    headers = {**PROXY, "X_Request_Id": given} if given is not None else {}
+    with Lines() as lines:
+        world = World(queue_max=0, limit="2 per minute", KVCAST_ACCESS_LOG="1", KVCAST_TRUSTED_HOPS="1")
+        assert world.take(BODY, **headers) is not None
+        viewed = [world.view(BODY, **headers)]
+        world.take(BODY, **headers)
+        viewed.append(world.view(BODY, **headers))
+    sent = [world.connection.sent[0], viewed[0], world.connection.sent[1], viewed[1]]
+    for line, (_, head, _) in zip(lines, sent, strict=True):
+        assert f"X-Request-Id: {line.pop('request_id')}\r\n" in head
+        line.pop("milliseconds")
+    assert lines[0] == lines[1]
+    assert lines[2] == lines[3]
+    assert lines[0]["client"] == ("2.2.2.2" if headers else "127.0.0.1")
+    assert [line["status"] for line in lines] == [503, 503, 429, 429]
+    assert ("key" in lines[0], "key" in lines[2]) == (True, False)
+
+
+def test_a_request_s_id_goes_with_its_write() -> None:
+    for logged, carried in (("1", "an-id"), ("", "")):
+        pending = World(KVCAST_ACCESS_LOG=logged).take(BODY, **PROXY)
+        access.setLevel(logging.WARNING)
+        assert pending is not None
+        assert pending.writes[0].request_id == carried
+
+
 def test_a_write_whose_turn_does_not_come_is_withdrawn_and_then_not_committed() -> None:
     world = World()
     pending = world.take()
@@ -129,8 +201,8 @@ def test_a_late_commit_is_said_once_and_what_it_brings_later_is_not_sent_behind_
     "headers",
     [
         {"If_Match": '"1"'}, {"If_None_Match": "*"}, {"Idempotency_Key": "a"}, {"Kvcast_Note": "a"},
-        {"X_Request_Id": "a"}, {"Origin": "https://a.example"}, {"Content_Encoding": "gzip"},
-        {"Content_Type": "text/plain"}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic a"},
+        {"Content_Encoding": "gzip"}, {"Content_Type": "text/plain"}, {"Authorization": "Bearer wrong"},
+        {"Authorization": "Basic a"},
     ],
 )
 def test_what_is_not_plain_is_left_to_the_view(headers: dict[str, str]) -> None:
