@@ -12,6 +12,7 @@ from kvcast.errors import Forbidden, InvalidRequest, TooManyRequests
 from kvcast.messages import Subscribe, Unsubscribe
 from kvcast.metrics import HANDED_OVER, RESUMED
 from kvcast.tokens import Keyring, Token, require_reading
+from kvcast.web import Environ
 
 from functions.push.flusher import Flusher
 from functions.push.frames import Frame, control_frame
@@ -103,13 +104,24 @@ def check_pace(wanted: Subscribe) -> None:
         raise InvalidRequest("max_rate skips values, so it goes with mode latest only.", code="bad_message")
 
 
-def check_origin(origin: str | None, host: str, allowed: frozenset[str]) -> None:
+def public_scheme(environ: Environ, trusted_hops: int) -> str | None:
+    """How browsers speak to the outermost of the trusted proxies; None where none says it. Traefik says wss and ws."""
+    said = environ.get("HTTP_X_FORWARDED_PROTO", "").lower().split(",")
+    if not trusted_hops or len(said) < trusted_hops:
+        return None
+    return {"https": "https", "wss": "https", "http": "http", "ws": "http"}.get(said[-trusted_hops].strip())
+
+
+def check_origin(origin: str | None, host: str, scheme: str | None, allowed: frozenset[str]) -> None:
     """A browser's socket must come from our own pages or an allowed origin. Raises Forbidden.
 
-    A client that sends no Origin is no browser, whose user another site could misuse.
+    A client that sends no Origin is no browser, whose user another site could misuse. scheme: of our pages. Where that
+    is https, whoever is between a browser and `http://` of our name could put a page there. The other way round a
+    proxy is mistaken: a browser opens no ws:// from an https:// page.
     """
     if origin is None or origin.rstrip("/").lower() in allowed:
         return
-    scheme, _, authority = origin.partition("://")
-    if scheme not in ("http", "https") or authority.lower() != host.lower():
+    theirs, _, authority = origin.partition("://")
+    schemes = ("https",) if scheme == "https" else ("http", "https")
+    if theirs not in schemes or authority.lower() != host.lower():
         raise Forbidden("Pages of this origin may not open a socket here; add it to KVCAST_ALLOWED_ORIGINS.")

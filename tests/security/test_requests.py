@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from kvcast.embedded import Stores
 from tests.calls import Caller
 from tests.conftest import TOKEN, Server
 from tests.functions.push.raw import Refused, WebSocket
@@ -149,3 +150,59 @@ def test_an_allowed_origin_is_allowed_exactly(serve: Callable[..., Server]) -> N
     ):
         with pytest.raises(Refused):
             WebSocket(server.url, headers={"Origin": origin})
+
+
+SAME_SCHEME = [  # proxies, what they say, the page's scheme, whether it may
+    (1, "https", "https", True), (1, "https", "http", False), (1, "wss", "http", False), (1, "wss", "https", True),
+    (1, "HTTPS", "http", False), (1, "http", "http", True), (1, "ws", "http", True), (1, "http", "https", True),
+    (1, None, "http", True), (1, None, "https", True), (1, "gopher", "http", True), (1, "", "http", True),
+    (1, "http, https", "http", False), (1, "http,https", "https", True), (1, "https, http", "http", True),
+    (2, "https, http", "http", False), (2, "http, https", "http", True), (2, "http, https, http", "http", False),
+    (2, "https", "http", True), (0, "https", "http", True), (0, None, "https", True),
+]
+
+
+@pytest.fixture(scope="module")
+def behind(stores: Stores) -> Iterator[Callable[[int], Server]]:
+    """A push function behind so many proxies."""
+    servers: dict[int, Server] = {}
+
+    def server(hops: int) -> Server:
+        if hops not in servers:
+            servers[hops] = Server(stores, "push", {"KVCAST_TRUSTED_HOPS": str(hops)})
+            servers[hops].start()
+        return servers[hops]
+
+    yield server
+    for one in servers.values():
+        one.close()
+
+
+@pytest.mark.parametrize(("hops", "said", "scheme", "may"), SAME_SCHEME)
+def test_a_page_in_the_clear_opens_no_socket_to_a_site_under_tls(
+    behind: Callable[[int], Server], hops: int, said: str | None, scheme: str, may: bool
+) -> None:
+    server = behind(hops)
+    headers = {"Origin": server.url.replace("http", scheme, 1)} | ({} if said is None else {"X-Forwarded-Proto": said})
+    if may:
+        WebSocket(server.url, headers=headers).close()
+    else:
+        with pytest.raises(Refused) as refused:
+            WebSocket(server.url, headers=headers)
+        assert refused.value.status == 403
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["https://HOST.evil.example", "https://evil-HOST", "https://user@HOST", "https://HOST:1", "https://HOST/",
+     "wss://HOST", "http://HOST", "HTTPS://HOST", "https://HOST, http://HOST", "null", "https:/HOST", "https://HOST.",
+     ""],
+)
+def test_under_tls_an_origin_that_only_looks_like_ours_opens_no_socket(
+    behind: Callable[[int], Server], origin: str
+) -> None:
+    server = behind(1)
+    sent = origin.replace("HOST", server.url.removeprefix("http://"))
+    with pytest.raises(Refused) as refused:
+        WebSocket(server.url, headers={"Origin": sent, "X-Forwarded-Proto": "https"})
+    assert refused.value.status == 403
