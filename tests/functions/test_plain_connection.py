@@ -130,7 +130,8 @@ def test_both_ways_give_the_same_bytes_and_the_same_line_where_requests_are_logg
             answers = []
             for odd in ("", ODD):
                 wire.send(request("POST /add", BEARER + JSON + origin + proxy + odd, body))
-                answers.append(PASSING.sub(rb"\1\2", wire.answer()))
+                answer = re.sub(rb"Content-Length: \d+", b"", wire.answer())  # a rev grows by a digit
+                answers.append(PASSING.sub(rb"\1\2", answer))
             assert answers[0].startswith(b"HTTP/1.1 200 ")
             assert answers[0] == answers[1]
     eventually(lambda: len(answered(server)) == 12)
