@@ -143,6 +143,10 @@ class StorageUnavailable(Unavailable):
     code = "storage_unavailable"
 
 
+class RowLocked(StorageUnavailable):
+    """Somebody else's transaction has held a row for longer than the statement would wait for it."""
+
+
 class OutcomeUnknown(Unavailable):
     """The connection broke between the statement and its answer: it may or may not have been applied."""
 

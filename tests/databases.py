@@ -89,8 +89,8 @@ class Database:
     def environment(self) -> dict[str, str]:
         return {"DATABASE_URL": self.database_url, "REDIS_URL": self.redis_url}
 
-    def pool(self, size: int = 8, url: str | None = None) -> Pool:
-        pool = Pool(url or self.database_url, size)
+    def pool(self, size: int = 8, url: str | None = None, *, lock_timeout_seconds: float = 0) -> Pool:
+        pool = Pool(url or self.database_url, size, lock_timeout_seconds=lock_timeout_seconds)
         self._closing.append(pool)
         return pool
 

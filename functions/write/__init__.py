@@ -8,6 +8,7 @@ from kvcast.storage.writes import Statements
 from kvcast.web import FunctionApp
 from kvcast.web.opening import Opened, open_pool, serve_when_open
 
+from functions.write.aside import LOCK_SECONDS
 from functions.write.committer import Committer
 from functions.write.housekeeping import Housekeeping
 from functions.write.lane import Lane
@@ -29,7 +30,7 @@ def _serve(app: FunctionApp, opened: Opened) -> None:
     publisher = Publisher(cache, report, enabled=settings.cured("publish"))
     housekeeping = Housekeeping(pool, statements, publisher, settings)
     # connections of its own, so that callers with transactions of theirs cannot hold up the group commit
-    own_pool = open_pool(settings, 2)
+    own_pool = open_pool(settings, 2, lock_timeout_seconds=LOCK_SECONDS)
     committer = Committer(own_pool, statements, publisher, queue_max=settings.queue_max_items, room=housekeeping)
     Views(app, pool, statements, committer, publisher).install()
     lane = Lane(app, committer)

@@ -8,58 +8,38 @@ from __future__ import annotations
 
 import logging
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from threading import Event, Lock
 from typing import Protocol
 
 from kvcast.bus.cache import Cache
-from kvcast.errors import Conflict, InternalError, InvalidValue, KvcastError, OutcomeUnknown, Overloaded
+from kvcast.errors import Conflict, InternalError, InvalidValue, KvcastError, OutcomeUnknown, Overloaded, RowLocked
 from kvcast.loops import start_loop
 from kvcast.messages import Change, Write
 from kvcast.metrics import COMMIT_SECONDS, COMMITS, GROUP_SIZE
-from kvcast.retries import with_retries
+from kvcast.retries import may_repeat, with_retries
 from kvcast.storage import reads
 from kvcast.storage.pool import Pool
 from kvcast.storage.writes import Statements, commit_all
 
+from functions.write.aside import LOOK_SECONDS, Aside
 from functions.write.publisher import Publisher
+from functions.write.unit import QUEUE_SECONDS, Result, Unit, size_of
 
 GROUP_MOST_WRITES = 2000
 GROUP_LEAST_WRITES = 50
 COMMIT_SECONDS_WANTED = 0.5  # a larger group would run into the statement's timeout, with all its writes
-QUEUE_SECONDS = 2.0  # for the turn: what still waits then is withdrawn, as committing it would be work for nobody
 WAIT_SECONDS = 10.0  # in all
 SLOW = "The store commits too slowly for all that is written; nothing was applied, try again."
 LATE = "The commit is late: its outcome is not known; repeat with the same Idempotency-Key."
 _log = logging.getLogger(__name__)
-
-Result = Change | KvcastError
 
 
 class Room(Protocol):
     """Says whether the store may take new keys."""
 
     def full(self) -> bool: ...
-
-
-class Unit(ABC):
-    """The writes of one request, committed together, in order."""
-
-    __slots__ = ("received_at", "writes")
-
-    def __init__(self, writes: Sequence[Write]) -> None:
-        self.writes = writes
-        self.received_at = time.perf_counter()
-
-    @abstractmethod
-    def begin(self) -> bool:
-        """Whether it may be committed: nobody has withdrawn it, and from now on nobody can."""
-
-    @abstractmethod
-    def finish(self, results: list[Result]) -> None:
-        """Hand over one result for each write. It must not wait."""
 
 
 class _Awaited(Unit):
@@ -101,8 +81,12 @@ class Committer:
         self._waiting = 0
         self._group_most = GROUP_MOST_WRITES
         self._queue: SimpleQueue[Unit] = SimpleQueue()
+        self._aside = Aside(pool)
         self._statements = statements
-        self._commit = with_retries(commit_all, attempts=3, most_seconds=1.0)
+        self._commit = with_retries(
+            commit_all, attempts=3, most_seconds=1.0,
+            only_if=lambda error: may_repeat(error) and not isinstance(error, RowLocked),
+        )
 
     def start(self) -> None:
         start_loop("committer", self._run_for_ever)
@@ -120,7 +104,7 @@ class Committer:
 
     def queue(self, unit: Unit) -> None:
         """Have `unit` committed and finished. Raises Overloaded when too many wait."""
-        if self._waiting + len(unit.writes) > self._queue_max:
+        if self._waiting + self._aside.writes + len(unit.writes) > self._queue_max:
             raise Overloaded("More writes wait than can be committed soon; nothing was applied, try again.")
         self._waiting += len(unit.writes)
         self._queue.put(unit)
@@ -130,24 +114,26 @@ class Committer:
             units = self._gather()
             try:
                 began = time.monotonic()
-                self._commit_units(units)
-                self._suit(sum(len(unit.writes) for unit in units), time.monotonic() - began)
+                if units:
+                    self._commit_units(units)
+                    self._suit(size_of(units), time.monotonic() - began)
             except Exception as error:  # whatever it is, nobody may wait for ever, and the next group is due
                 _log.exception("A group commit failed for a reason that nobody foresaw")
                 self._fail(units, InternalError(f"The write failed ({type(error).__name__}); it was logged."))
             finally:
-                self._waiting -= sum(len(unit.writes) for unit in units)
+                self._waiting -= size_of(units)
 
     def _gather(self) -> list[Unit]:
-        """What waits and is still wanted, one unit at least."""
-        units: list[Unit] = []
-        size = 0
+        """What waits and is still wanted, after what has waited aside; nothing where that is still held."""
+        units = self._aside.freed()
+        size = size_of(units)
+        self._waiting += size
         while size < self._group_most:
             try:
-                unit = self._queue.get(block=not units)
+                unit = self._queue.get(block=not units, timeout=LOOK_SECONDS if self._aside.writes else None)
             except Empty:
                 break
-            if unit.begin():
+            if unit.begin() and not self._aside.takes(unit):
                 units.append(unit)
                 size += len(unit.writes)
             else:
@@ -161,14 +147,17 @@ class Committer:
         elif self._group_most < GROUP_MOST_WRITES:
             self._group_most = min(GROUP_MOST_WRITES, self._group_most * 2)
 
-    def _commit_units(self, units: list[Unit]) -> None:
+    def _commit_units(self, units: list[Unit], *, patiently: bool = False) -> None:
         writes = [write for unit in units for write in unit.writes]
         started = time.perf_counter()
         into = self._publisher.cache
         try:
             refused = self.refused(writes)
             accepted = [write for index, write in enumerate(writes) if index not in refused]
-            changes = self._commit(self._pool, self._statements, accepted) if accepted else []
+            changes = self._commit(self._pool, self._statements, accepted, patiently=patiently) if accepted else []
+        except RowLocked:
+            self._commit_the_free(units)
+            return
         except (InvalidValue, InternalError) as error:
             if len(units) == 1:
                 self._fail(units, error)
@@ -183,6 +172,20 @@ class Committer:
         COMMITS.inc()
         GROUP_SIZE.observe(len(writes))
         self._hand_over(units, refused, changes, into)
+
+    def _commit_the_free(self, units: list[Unit]) -> None:
+        """Commit those whose rows nobody holds; the others wait aside."""
+        try:
+            found = self._aside.look(units)
+        except KvcastError as error:
+            self._fail(units, error)
+            return
+        if not found:  # it is free by now, or what holds it is no row that can be seen
+            self._commit_units(units, patiently=True)
+            return
+        free = [unit for unit in units if not self._aside.takes(unit)]
+        if free:
+            self._commit_units(free)
 
     def refused(self, writes: Sequence[Write]) -> dict[int, KvcastError]:
         """Index -> error of the writes that would make a key beyond the store's limit."""

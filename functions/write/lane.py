@@ -29,7 +29,8 @@ from kvcast.web.requests import require_json
 from functions.callers import Callers
 from functions.plain_connection import PlainConnection, header_lines
 from functions.plain_requests import Plain
-from functions.write.committer import LATE, QUEUE_SECONDS, SLOW, WAIT_SECONDS, Committer, Result, Unit
+from functions.write.committer import LATE, SLOW, WAIT_SECONDS, Committer
+from functions.write.unit import QUEUE_SECONDS, Result, Unit
 from functions.write.views import ALONE, one_answer
 
 ROUTE = "/add"

@@ -19,8 +19,9 @@ from kvcast.web.observing import REQUEST_ID
 from kvcast.web.requests import IDEMPOTENCY_KEY, etags, is_ndjson, key_in_path, query, read_body, require_json
 
 from functions.write.auditing import NOTE_HEADER, note_of, record
-from functions.write.committer import Committer, Result
+from functions.write.committer import Committer
 from functions.write.publisher import Publisher
+from functions.write.unit import Result
 
 Operation = Callable[[Session], list[Change]]
 ALONE = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", "HTTP_IDEMPOTENCY_KEY", NOTE_HEADER)

@@ -21,7 +21,15 @@ from pg8000.exceptions import DatabaseError
 from pg8000.native import PreparedStatement
 
 from kvcast.certificates import check_authority, refused_certificate
-from kvcast.errors import InternalError, InvalidValue, KvcastError, OutcomeUnknown, SettingsError, StorageUnavailable
+from kvcast.errors import (
+    InternalError,
+    InvalidValue,
+    KvcastError,
+    OutcomeUnknown,
+    RowLocked,
+    SettingsError,
+    StorageUnavailable,
+)
 from kvcast.storage.pipelining import PipelinedConnection
 
 STATEMENT_TIMEOUT_SECONDS = 2.0
@@ -29,6 +37,7 @@ SOCKET_TIMEOUT_SECONDS = 3.0
 IDLE_IN_TRANSACTION_SECONDS = 5.0
 REFUSED_LOGIN = "28P01"
 MISSING_RIGHT = "42501"
+LOCK_NOT_AVAILABLE = "55P03"
 _NOT_APPLIED = ("08", "40", "53", "55", "57", "58", "25006")  # SQLSTATE classes that pass by themselves
 _CONNECTION_ENDED = ("57P01", "57P02", "57P03")
 
@@ -83,8 +92,9 @@ def _ssl_context(query: dict[str, str]) -> ssl.SSLContext | None:
 
 
 def connect(
-    url: str, *, statement_timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS, setting: str = "DATABASE_URL"
-) -> PipelinedConnection:
+    url: str, *, statement_timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS, lock_timeout_seconds: float = 0,
+    setting: str = "DATABASE_URL",
+) -> PipelinedConnection:  # fmt: skip
     """Open one connection with its time limits set. setting: where `url` is from. Raises StorageUnavailable."""
     arguments = connect_arguments(url)
     try:
@@ -94,6 +104,7 @@ def connect(
             startup_params={
                 "search_path": "kvcast",
                 "statement_timeout": str(int(statement_timeout_seconds * 1000)),
+                "lock_timeout": str(int(lock_timeout_seconds * 1000)),
                 "idle_in_transaction_session_timeout": str(int(IDLE_IN_TRANSACTION_SECONDS * 1000)),
             },
         )
@@ -183,16 +194,19 @@ class Session:
 class Pool:
     """At most `size` connections, opened when first needed, the warmest used first.
 
+    lock_timeout_seconds: that a statement waits for a lock, before it raises RowLocked; 0: as for everything.
     on_discard: a connection was thrown away; on_exhausted: a call was refused, as none was free.
     """
 
     def __init__(
         self, url: str, size: int, *, wait_seconds: float = 1.0, discard: bool = True,
-        statement_timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS,
+        statement_timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS, lock_timeout_seconds: float = 0,
         on_discard: Callable[[], object] = lambda: None, on_exhausted: Callable[[], object] = lambda: None,
     ) -> None:
         self._open: Callable[[], Session] = lambda: Session(
-            connect(url, statement_timeout_seconds=statement_timeout_seconds)
+            connect(
+                url, statement_timeout_seconds=statement_timeout_seconds, lock_timeout_seconds=lock_timeout_seconds
+            )
         )
         self._free = Semaphore(size)
         self._idle: list[Session] = []
@@ -291,6 +305,8 @@ def translated(error: DatabaseError) -> KvcastError:
     state = sqlstate(error)
     if state.startswith(_CONNECTION_ENDED):
         return OutcomeUnknown(f"PostgreSQL ended the connection ({_reason(error)}): the outcome is not known; repeat.")
+    if state == LOCK_NOT_AVAILABLE:
+        return RowLocked(f"Another transaction is in the way ({_reason(error)}); nothing was applied, try again.")
     if state.startswith(_NOT_APPLIED):
         return StorageUnavailable(f"PostgreSQL refused for now ({_reason(error)}); nothing was applied, try again.")
     return InternalError(f"PostgreSQL refused the statement ({_reason(error)}); this is a fault of kvcast, report it.")

@@ -6,7 +6,7 @@ seen going from 14 back to 13. Rows are taken in key order, so that two commits 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -30,6 +30,11 @@ _INSERT = f"""
     SELECT key, value, category, nextval('rev'), 0, pg_current_xact_id(), false, clock_timestamp(), {_EXPIRES}
     FROM (SELECT * FROM {_INPUT} ORDER BY key COLLATE "C") AS ordered
     ON CONFLICT (key) DO UPDATE"""
+
+_LOCKED = """
+    WITH free AS MATERIALIZED (
+        SELECT key FROM kv WHERE key = ANY(:keys::text[]) FOR NO KEY UPDATE SKIP LOCKED
+    ) SELECT key FROM kv WHERE key = ANY(:keys::text[]) EXCEPT SELECT key FROM free"""
 
 
 class Statements:
@@ -177,10 +182,19 @@ def traced(one: Traceable, request_id: str) -> Traceable:
     return msgspec.structs.replace(one, request_id=request_id) if request_id else one
 
 
-def commit_all(pool: Pool, statements: Statements, writes: Sequence[Write]) -> list[Change]:
-    """`write_all` with one commit for all of `writes`."""
-    with pool.session() if is_one_trip(writes) else pool.transaction() as session:
+def commit_all(
+    pool: Pool, statements: Statements, writes: Sequence[Write], *, patiently: bool = False
+) -> list[Change]:
+    """`write_all` with one commit for all of `writes`. patiently: whatever limit the pool has for locks."""
+    with pool.session() if is_one_trip(writes) and not patiently else pool.transaction() as session:
+        if patiently:
+            session.run("SET LOCAL lock_timeout = 0")
         return write_all(session, statements, writes)
+
+
+def locked(pool: Pool, keys: Collection[str]) -> set[str]:
+    """Those of `keys` whose rows another transaction holds at this moment."""
+    return {key for (key,) in pool.run(_LOCKED, keys=text_array(keys))} if keys else set()
 
 
 def create(session: Session, statements: Statements, write: Write) -> Change:

@@ -49,10 +49,10 @@ def serve_when_open(app: FunctionApp, serve: Callable[[Opened], None]) -> None:
     opening.tried.wait(FIRST_TRY_SECONDS)
 
 
-def open_pool(settings: Settings, size: int) -> Pool:
+def open_pool(settings: Settings, size: int, *, lock_timeout_seconds: float = 0) -> Pool:
     """A pool that tells /metrics how it fares."""
     return Pool(
-        settings.database_url, size, discard=settings.cured("discard"),
+        settings.database_url, size, discard=settings.cured("discard"), lock_timeout_seconds=lock_timeout_seconds,
         on_discard=POOL_DISCARDED.inc, on_exhausted=POOL_EXHAUSTED.inc,
     )
 

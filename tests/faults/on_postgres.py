@@ -95,7 +95,7 @@ def disk_full(scene: Scene) -> Iterator[None]:
         scene.world.restart_store(postgres)
 
 
-@fault("long lock on a hot row", "all writes wait for up to 2 s, then those are refused", "postgres", hold_seconds=4)
+@fault("long lock on a hot row", "writes of that key wait for up to 2 s, then are refused", "postgres", hold_seconds=4)
 def locked(scene: Scene) -> Iterator[None]:
     with ExitStack() as stack:
         session = scene.world.session()

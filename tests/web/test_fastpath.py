@@ -23,7 +23,7 @@ from functions.read.l1 import L1
 from functions.read.lookup import Lookup
 from functions.read.stats import Stats
 from functions.read.views import Views as ReadViews
-from functions.write.committer import Result
+from functions.write.unit import Result
 from functions.write.views import Views as WriteViews
 
 Seen = tuple[str, list[tuple[str, str]], bytes]

@@ -23,8 +23,9 @@ from tests.polling import eventually
 from tests.postgres_wire import PostgresWire
 
 from functions.write import committer
-from functions.write.committer import Committer, Result
+from functions.write.committer import Committer
 from functions.write.publisher import Publisher
+from functions.write.unit import Result
 
 NUMBERS = itertools.count()
 

@@ -24,9 +24,10 @@ from tests.conftest import TOKEN
 
 from functions.plain_connection import PlainConnection, header_lines
 from functions.plain_requests import PlainReader
-from functions.write.committer import LATE, QUEUE_SECONDS, SLOW, WAIT_SECONDS, Committer, Unit
+from functions.write.committer import LATE, SLOW, WAIT_SECONDS, Committer
 from functions.write.lane import Lane
 from functions.write.publisher import Publisher
+from functions.write.unit import QUEUE_SECONDS, Unit
 from functions.write.views import Views
 
 BODY = b'{"key":"gold","value":1}'
