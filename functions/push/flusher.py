@@ -123,7 +123,7 @@ class Flusher:
         now = time.monotonic()
         frames, again = viewer.collect(now, lambda frame: interval_of(self._hub, viewer, frame))
         if frames:
-            socket.send(b"".join([frame.websocket for frame in frames]))
+            socket.send(*[frame.websocket for frame in frames])
             self._deliveries.add(frames)
         if again is not None:
             if again <= now:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
@@ -26,6 +27,7 @@ class Frame:
         self.payload = payload
         self.change = change
         self._epoch = epoch
+        self._snapshot: weakref.ref[Frame] | None = None
 
     @cached_property
     def websocket(self) -> bytes:
@@ -35,6 +37,15 @@ class Frame:
     def sse(self) -> bytes:
         name = b"id: %s-%d\n" % (self._epoch.encode(), self.change.rev) if self.change and self._epoch else b""
         return name + b"data: " + self.payload + b"\n\n"
+
+    def snapshot(self) -> Frame:
+        """What shows this change as the state of its key: one for all who are sent it at the same time."""
+        assert self.change is not None
+        shared = self._snapshot() if self._snapshot is not None else None
+        if shared is None:
+            shared = change_frame(self.change, self._epoch, "snap")
+            self._snapshot = weakref.ref(shared)
+        return shared
 
     @cached_property
     def committed_at(self) -> float | None:

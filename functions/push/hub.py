@@ -47,7 +47,7 @@ class Hub:
 
     def remove(self, viewer: Viewer) -> None:
         self.viewers.pop(viewer, None)
-        viewer.gone = True
+        viewer.leave()
         self.unwatch(viewer, list(viewer.keys), list(viewer.prefixes), list(viewer.categories))
 
     def watch(
@@ -111,6 +111,11 @@ class Hub:
         """The newest known change of a watched key: rev 0 when it is known to be absent."""
         frame = self._latest.get(key)
         return frame.change if frame is not None else None
+
+    def snapshot(self, change: Change) -> Frame:
+        """What shows `change` as the state of its key."""
+        frame = self._latest.get(change.key)
+        return (frame if frame is not None and frame.change is change else change_frame(change, self.epoch)).snapshot()
 
     def watched_keys(self) -> list[str]:
         return list(self._keys)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-import gevent
+from gevent.event import Event
 
 from kvcast.bus.cache import Cache, absent
 from kvcast.errors import BusUnavailable, InvalidRequest, KvcastError, Overloaded, Unavailable
@@ -20,9 +19,8 @@ from functions.push.hub import Hub, chained
 from functions.push.viewer import Viewer, Watch
 
 ROOM_SECONDS = 10.0
-_ROOM_POLL_SECONDS = 0.01
-_PAGE = 1000
-_READ_AT_ONCE = 500
+_PAGE = 250
+_READ_AT_ONCE = 100
 
 
 class Joiner:
@@ -76,6 +74,7 @@ class Joiner:
             if change.key in done:
                 continue
             done.add(change.key)
+            self._wait_for_room(viewer)
             if change.value is None and change.key in wanted.keys:
                 missing.append(change.key)
             seen = since.get(change.key)
@@ -102,32 +101,39 @@ class Joiner:
                 raise InvalidRequest(
                     f"A subscribe may cover at most {self._covered_most} keys; narrow the prefix.", code="too_many_keys"
                 )
-            self._wait_for_room(viewer)
             page = self._page(self._pool, after=after, prefix=prefix, category=category, most=_PAGE, values=True)
             _check_still_here(viewer)
-            for change in page:
-                assert isinstance(change, Change)
-                self._hub.offer(change, but=viewer)
-                yield self._hub.newest(change.key) or change
-            if len(page) < _PAGE:
+            keys = self._learn(viewer, page)
+            del page  # the hub has it, and the viewer may be long in reading
+            for key in keys:
+                yield self._hub.newest(key) or absent(key)
+            if len(keys) < _PAGE:
                 return
-            after = page[-1].key  # type: ignore[union-attr]
+            after = keys[-1]
+
+    def _learn(self, viewer: Viewer, read: Sequence[object]) -> list[str]:
+        """The keys of what was read for `viewer`, which the hub knows now."""
+        changes = [change for change in read if isinstance(change, Change)]
+        for change in changes:
+            self._hub.offer(change, but=viewer)
+        return [change.key for change in changes]
 
     def _wait_for_room(self, viewer: Viewer) -> None:
         """Let the viewer read what it has been sent before more is fetched."""
-        deadline = time.monotonic() + ROOM_SECONDS
-        while viewer.waiting > _PAGE:
-            if viewer.gone or time.monotonic() > deadline:
-                raise Overloaded("The snapshot is read too slowly; subscribe again, to less at a time.")
-            gevent.sleep(_ROOM_POLL_SECONDS)
+        if viewer.has_room:
+            return
+        freed = Event()
+        viewer.when_room(freed.set)
+        if not freed.wait(ROOM_SECONDS) or viewer.gone:
+            raise Overloaded("The snapshot is read too slowly; subscribe again, to less at a time.")
 
     def _states(self, viewer: Viewer, keys: list[str]) -> Iterator[Change]:
         for start in range(0, len(keys), _READ_AT_ONCE):
             some = keys[start : start + _READ_AT_ONCE]
             read = self._read([key for key in some if self._hub.newest(key) is None])
             _check_still_here(viewer)
-            for change in read:
-                self._hub.offer(change, but=viewer)
+            self._learn(viewer, read)
+            del read
             for key in some:
                 yield self._hub.newest(key) or absent(key)
 
@@ -170,12 +176,13 @@ class Joiner:
 
     def _show(self, viewer: Viewer, change: Change, since: int | None) -> None:
         if change.value is not None or (since is not None and change.rev):
-            viewer.snapshot(change_frame(change, self._hub.epoch, "snap"))
+            viewer.snapshot(self._hub.snapshot(change))
         else:
             viewer.seen(change.key, change.rev)
 
     def _replay(self, viewer: Viewer, ticks: list[Change]) -> None:
         for tick in ticks:
+            self._wait_for_room(viewer)
             viewer.snapshot(change_frame(tick, self._hub.epoch))
 
     def _missed(self, newest: Change, since: int) -> list[Change] | None:

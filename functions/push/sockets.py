@@ -9,7 +9,9 @@ from __future__ import annotations
 import _socket
 import logging
 import socket as stdlib
+from collections import deque
 from contextlib import suppress
+from itertools import islice
 from typing import Any, Protocol
 
 import gevent
@@ -17,6 +19,7 @@ import gevent
 RawSocket = _socket.socket  # what gevent's own are built on: it waits for nothing and holds no watchers
 
 _RECEIVE_BYTES = 4096
+_PIECES_AT_ONCE = 500  # the system takes 1,024
 _READ, _WRITE = 1, 2  # libev's names of events
 _LINGER_SECONDS = 2.0  # after the goodbye, for the client to hang up: a reset would take the goodbye from it
 _LINGER_BYTES = 1_048_576  # that a client may still say meanwhile, unheard
@@ -48,8 +51,8 @@ class ViewerSocket:
     """timeout_seconds: how long what was sent may wait in us for the viewer to read."""
 
     __slots__ = (
-        "_deadline", "_leaving", "_left", "_loop", "_owner", "_reader", "_sock", "_timeout_seconds", "_unheard_bytes",
-        "_writer",
+        "_deadline", "_leaving", "_left", "_loop", "_owner", "_reader", "_sent_bytes", "_sock", "_timeout_seconds",
+        "_unheard_bytes", "_writer",
     )  # fmt: skip
 
     def __init__(self, sock: RawSocket, timeout_seconds: float, owner: Owner) -> None:
@@ -57,7 +60,8 @@ class ViewerSocket:
         self._timeout_seconds = timeout_seconds
         self._owner = owner
         self._loop = gevent.get_hub().loop
-        self._left: bytearray | None = None  # what the kernel has not taken yet
+        self._left: deque[bytes] | None = None  # what the kernel has not taken yet; no copies, as all viewers share it
+        self._sent_bytes = 0  # of the first of them
         self._leaving = False
         self._unheard_bytes = 0  # since it is leaving
         self._writer: Any = None
@@ -80,13 +84,14 @@ class ViewerSocket:
     def listening(self) -> bool:
         return self._reader is not None and bool(self._reader.active)
 
-    def send(self, data: bytes) -> None:
+    def send(self, *pieces: bytes) -> None:
         """What the kernel does not take now goes out later, in order."""
         if self._sock is None or self._leaving:
             return
         if self._left is not None:
-            self._left += data
+            self._left += pieces
             return
+        data = b"".join(pieces)
         try:
             sent = self._sock.send(data)
         except BlockingIOError:
@@ -95,10 +100,18 @@ class ViewerSocket:
             self.end()
             return
         if sent < len(data):
-            self._left = bytearray(memoryview(data)[sent:])
+            self._left = deque(pieces)
+            self._pass(sent)
             self._writer = self._loop.io(self._sock.fileno(), _WRITE)
             self._writer.start(self._send_left)
             self._expect(self._timeout_seconds, self._give_up)
+
+    def _pass(self, sent: int) -> None:
+        assert self._left is not None
+        sent += self._sent_bytes
+        while self._left and sent >= len(self._left[0]):
+            sent -= len(self._left.popleft())
+        self._sent_bytes = sent
 
     def listen(self, wanted: bool) -> None:
         """Whether `received` shall be called; otherwise what the client says waits with it."""
@@ -162,7 +175,8 @@ class ViewerSocket:
         if self._sock is None or self._left is None:
             return
         try:
-            del self._left[: self._sock.send(self._left)]
+            first, *more = islice(self._left, _PIECES_AT_ONCE)
+            self._pass(self._sock.sendmsg([memoryview(first)[self._sent_bytes :], *more]))
         except BlockingIOError:
             return
         except OSError:

@@ -9,6 +9,10 @@ import msgspec
 
 from functions.push.frames import Frame
 
+WRITE_MOST_BYTES = 262_144  # in one write, but for one frame more
+QUEUE_MOST_BYTES = 33_554_432  # that wait, besides what a subscribe asked for
+ROOM_FRAMES, ROOM_BYTES = 1000, 262_144  # more waiting than this, and a snapshot is read no further
+
 
 class Watch(msgspec.Struct, frozen=True):
     """How changes are wanted. interval_seconds: least time between two updates of a key, in mode latest.
@@ -23,7 +27,10 @@ class Watch(msgspec.Struct, frozen=True):
 
 
 class Viewer:
-    """In mode latest a slow viewer costs one entry a key, in mode every at most `queue_max` frames."""
+    """In mode latest a slow viewer costs one entry a key, in mode every at most `queue_max` frames.
+
+    An entry is a reference: a frame's bytes are those of all viewers that it waits for, and QUEUE_MOST_BYTES at most.
+    """
 
     def __init__(self, wake: Callable[[Viewer], None], *, queue_max: int = 5000) -> None:
         self._wake = wake
@@ -34,7 +41,10 @@ class Viewer:
         self.overflowed = False
         self.gone = False
         self._queue: deque[Frame] = deque()  # sent in order
+        self._queued_bytes = 0
         self._room = queue_max  # what a subscribe asked for comes on top, until the queue was empty
+        self._room_bytes = QUEUE_MOST_BYTES
+        self._on_room: Callable[[], object] | None = None
         self._newest: dict[str, Frame] = {}  # mode latest: the last of each key
         self._due: dict[str, float] = {}
         self._floor: dict[str, int] = {}  # per key, a rev that this viewer has and must not see again
@@ -49,10 +59,34 @@ class Viewer:
     def waiting(self) -> int:
         return len(self._queue)
 
+    @property
+    def waiting_bytes(self) -> int:
+        return self._queued_bytes
+
+    @property
+    def has_room(self) -> bool:
+        """Whether little waits, so that more of a snapshot may be read."""
+        return self._queued_bytes <= ROOM_BYTES and len(self._queue) <= ROOM_FRAMES
+
+    def when_room(self, call: Callable[[], object]) -> None:
+        """Have `call` called, once, when there is room or the viewer has gone."""
+        self._on_room = call
+
+    def leave(self) -> None:
+        """It is served no more."""
+        self.gone = True
+        self._tell_room()
+
+    def _tell_room(self) -> None:
+        call, self._on_room = self._on_room, None
+        if call is not None:
+            call()
+
     def send(self, frame: Frame) -> None:
         """Queue a frame behind those that wait."""
         self._queue.append(frame)
-        if len(self._queue) > self._room:
+        self._queued_bytes += len(frame.payload)
+        if len(self._queue) > self._room or self._queued_bytes > self._room_bytes:
             self.overflowed = True
         self._wake(self)
 
@@ -112,6 +146,7 @@ class Viewer:
             del self._newest[key]
         self.seen(key, rev)
         self._room += 1  # what one subscribe asks for is bounded by the store's limits
+        self._room_bytes += len(frame.payload)
         self.send(frame)
 
     def seen(self, key: str, rev: int) -> None:
@@ -128,22 +163,27 @@ class Viewer:
     def collect(
         self, now: float, interval_of: Callable[[Frame], float], most: int = 500
     ) -> tuple[list[Frame], float | None]:
-        """(at most `most` frames to send now, when to ask again or None).
+        """(at most `most` frames and WRITE_MOST_BYTES to send now, when to ask again or None).
 
         `now` itself means that more wait already. What is handed out is no longer waiting here.
         """
         frames: list[Frame] = []
-        while self._queue and len(frames) < most:
+        size = 0
+        while self._queue and len(frames) < most and size < WRITE_MOST_BYTES:
             frames.append(self._queue.popleft())
+            size += len(frames[-1].payload)
+        self._queued_bytes -= size
         if not self._queue:
-            self._room = self._queue_max
+            self._room, self._room_bytes = self._queue_max, QUEUE_MOST_BYTES
+        if self._on_room is not None and self.has_room:
+            self._tell_room()
         again: float | None = now if self._queue else None
         if self._queue or not self._newest:
             return frames, again
         waiting, self._newest = self._newest, {}
         for key, frame in waiting.items():
             due = self._due.get(key, 0.0)
-            if len(frames) >= most or due > now:
+            if len(frames) >= most or size >= WRITE_MOST_BYTES or due > now:
                 self._newest[key] = frame
                 due = max(due, now)
                 again = due if again is None else min(again, due)
@@ -152,4 +192,5 @@ class Viewer:
             if interval:
                 self._due[key] = now + interval
             frames.append(frame)
+            size += len(frame.payload)
         return frames, again

@@ -47,7 +47,7 @@ def test_viewers_that_never_read(server: Server, full: bool) -> None:
         crowd.connect()
         connected = sample(server)
         delays, most = [], 0.0
-        for turn in range(40 if full else 8):
+        for turn in range(40):
             write(server, keys, f"{turn} " + "x" * 30_000)
             began = time.monotonic()
             write(server, ["seen"], str(turn))
@@ -63,7 +63,7 @@ def test_viewers_that_never_read(server: Server, full: bool) -> None:
         f"+{most - before['memory MiB']:.1f} MiB, after +{after['memory MiB'] - before['memory MiB']:.1f} MiB; "
         f"a reader beside them p50 {1000 * quantiles(delays, n=2)[0]:.0f} ms, at most {1000 * max(delays):.0f} ms"
     )
-    assert (most - connected["memory MiB"]) * 2**20 / viewers < 400_000, "more waits than the newest value of each key"
+    assert most - connected["memory MiB"] < 8 + viewers / 100, "a viewer holds bytes of its own"
     assert max(delays) < 5.0
 
 
