@@ -7,13 +7,15 @@ from typing import NamedTuple
 
 from kvcast.errors import KvcastError
 from kvcast.tokens import Token
-from kvcast.web import Environ, FunctionApp
+from kvcast.web import Answer, Environ, FunctionApp
+from kvcast.web.answers import NOSNIFF
 from kvcast.web.cors import allowing
 from kvcast.web.limiting import Limit
 
 from functions.plain_connection import PlainConnection, header_lines
 from functions.plain_requests import Block, Plain
 
+RATE_LINES = "RateLimit-Limit: %d\r\nRateLimit-Remaining: %d\r\nRateLimit-Reset: %d\r\n"  # of what Limit.told tells
 _CALLERS_MOST = 2000
 
 
@@ -80,6 +82,11 @@ class Callers:
             return None
         further = header_lines(allowing(environ, self._allowed_origins))
         return Caller(token, self._limit.counted_as(environ) if token else "", further)
+
+
+def answer_lines(answer: Answer) -> str:
+    """The head of `answer`, without those of the limit and what is further."""
+    return header_lines([*answer.headers, ("Content-Length", str(len(answer.body))), NOSNIFF])
 
 
 def _nothing(*_arguments: object) -> None:

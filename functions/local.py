@@ -23,9 +23,10 @@ class Local:
     def hot(self) -> tuple[bytes, ...]:
         return tuple(beginning for app in self._apps.values() for beginning in app.hot)
 
-    @property
-    def take(self) -> Callable[[Any, Any], Any] | None:
-        return self._write.take
+    def take(self, plain: Any, connection: Any) -> Any:
+        """See functions/plain_connection.py."""
+        take = self._choose(plain.method, plain.path).take
+        return take(plain, connection) if take is not None else None
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ["PATH_INFO"]

@@ -35,6 +35,16 @@ class Pending(Protocol):
         """Until the answer is sent: whatever comes next is answered after it."""
 
 
+class _Answered:
+    """Of a request whose answer is sent already."""
+
+    def wait(self) -> None:
+        pass
+
+
+ANSWERED = _Answered()
+
+
 class PlainServer:
     """One for each worker."""
 

@@ -11,6 +11,7 @@ from kvcast.web.opening import Opened, serve_when_open
 
 from functions.read.admin import AdminViews
 from functions.read.l1 import L1
+from functions.read.lane import Lane
 from functions.read.lookup import Lookup
 from functions.read.pages import install_pages
 from functions.read.stats import Stats
@@ -41,6 +42,7 @@ def _serve(app: FunctionApp, opened: Opened) -> None:
     AdminViews(app, pool, report).install()
     install_pages(app)
     install_strays(app)
+    app.take = Lane(app, lambda: views.lookup).take
     report.start()
     views.lookup.start()
     on_restore.append(lambda cache: views.renew(lookup_in(cache)))

@@ -52,12 +52,21 @@ class Lookup:
     def stop(self) -> None:
         self._subscription.stop()
 
+    def held(self, key: str) -> Entry | None:
+        """The live entry of `key` where it is in memory; `count_held` is to follow."""
+        held = self._l1.get(key) if self._subscription.trusted else None
+        return held if held is not None and _is_live(held.change) else None
+
+    def count_held(self, number: int) -> None:
+        _COUNTERS["l1"].inc(number)
+        self._report.count("reads", number)
+
     def entry(self, key: str, min_rev: int = 0) -> Entry:
         """The live entry of `key`. Raises KeyNotFound, or Unavailable when `min_rev` is not reached yet."""
         if self._subscription.trusted:
             held = self._l1.get(key)
             if held is not None and held.change.rev >= min_rev:
-                self._count("l1")
+                self.count_held(1)
                 return _live(held)
         change, source = self._fetch_shared(key, min_rev) if not min_rev else self._fetch(key, min_rev)
         self._count(source)

@@ -26,7 +26,7 @@ from kvcast.web.answers import JSON, NOSNIFF, STATUS_LINES, error_answer
 from kvcast.web.observing import REQUEST_ID
 from kvcast.web.requests import require_json
 
-from functions.callers import Callers
+from functions.callers import RATE_LINES, Callers, answer_lines
 from functions.plain_connection import PlainConnection, header_lines
 from functions.plain_requests import Plain
 from functions.write.committer import LATE, SLOW, WAIT_SECONDS, Committer
@@ -37,8 +37,7 @@ ROUTE = "/add"
 _NOT_PLAIN = (*ALONE, "HTTP_CONTENT_ENCODING")
 _LOOK_SECONDS = 0.5
 _OK = STATUS_LINES[200]
-_RATE_LINES = "RateLimit-Limit: %d\r\nRateLimit-Remaining: %d\r\nRateLimit-Reset: %d\r\n"
-_OK_LINES = header_lines([JSON, ("Content-Length", "%d"), NOSNIFF]) + _RATE_LINES
+_OK_LINES = header_lines([JSON, ("Content-Length", "%d"), NOSNIFF]) + RATE_LINES
 
 
 def _may_pass(environ: Environ) -> bool:
@@ -109,8 +108,8 @@ class Lane:
             self._seconds.append(seconds)
         else:
             answer = error_answer(result)
-            lines = header_lines([*answer.headers, ("Content-Length", str(len(answer.body))), NOSNIFF])
-            pending.send(STATUS_LINES[answer.status], lines + _RATE_LINES % told + pending.further, answer.body)
+            lines = answer_lines(answer)
+            pending.send(STATUS_LINES[answer.status], lines + RATE_LINES % told + pending.further, answer.body)
             self._observer.done(pending.environ, ROUTE, answer.status, seconds)
 
     def _count(self) -> None:
