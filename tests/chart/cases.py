@@ -16,6 +16,11 @@ EXTERNAL: dict[str, Any] = {
     },
     "externalRedis": {"url": "rediss://:secret@cache.example:6380/0"},
 }
+AUTHORITIES: dict[str, Any] = {
+    **EXTERNAL,
+    "externalDatabase": {**EXTERNAL["externalDatabase"], "ca": {"secret": "ours", "key": "root.pem"}},
+    "externalRedis": {**EXTERNAL["externalRedis"], "ca": {"secret": "ours"}},
+}
 EXISTING_SECRET: dict[str, Any] = {
     "auth": {"adminToken": "", "existingSecret": "ours"},
     "postgresql": {"password": "", "functionsPassword": ""},
@@ -101,6 +106,8 @@ CASES: dict[str, dict[str, Any]] = {
     "default": {},
     "an existing secret": EXISTING_SECRET,
     "external stores": EXTERNAL,
+    "authorities of ours": AUTHORITIES,
+    "backup under an authority of ours": {**AUTHORITIES, "backup": {"enabled": True}},
     "an external database": {
         "postgresql": EXTERNAL["postgresql"], "externalDatabase": {"url": "postgresql://u:p@db.example/kvcast"},
     },

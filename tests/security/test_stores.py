@@ -57,7 +57,8 @@ def test_the_functions_user_of_redis_may_not(functions: redis.Redis, command: st
 
 
 def test_its_rules_are_those_of_the_chart_and_of_the_documents() -> None:
-    for name in ("charts/kvcast/templates/redis.yaml", "k8s/base/kvcast.yaml", "docs/security.md"):
+    chart = ("charts/kvcast/templates/redis.yaml", "charts/kvcast/README.md")
+    for name in (*chart, "k8s/base/kvcast.yaml", "docs/security.md"):
         assert RULES in (ROOT / name).read_text(encoding="utf-8"), name
 
 

@@ -25,6 +25,7 @@
 {{- $name := .name -}}
 {{- $of := index $root.Values $name -}}
 {{- $account := include "kvcast.serviceAccount" . -}}
+{{- $authorities := include "kvcast.authorities" (dict "root" $root "stores" (list "externalDatabase" "externalRedis")) -}}
 {{- $graceful := add $of.drainSeconds 10 -}}
 apiVersion: apps/v1
 kind: Deployment
@@ -84,6 +85,9 @@ spec:
           volumeMounts:
             - {name: migration, mountPath: /etc/kvcast/migration, readOnly: true}
             - {name: tmp, mountPath: /tmp}
+            {{- if $authorities }}
+            - {name: authority, mountPath: /etc/kvcast/authority, readOnly: true}
+            {{- end }}
             {{- with $of.extraVolumeMounts }}
             {{- toYaml . | nindent 12 }}
             {{- end }}
@@ -130,12 +134,21 @@ spec:
           volumeMounts:
             - {name: secret, mountPath: /etc/kvcast/secret, readOnly: true}
             - {name: tmp, mountPath: /tmp}
+            {{- if $authorities }}
+            - {name: authority, mountPath: /etc/kvcast/authority, readOnly: true}
+            {{- end }}
             {{- with $of.extraVolumeMounts }}
             {{- toYaml . | nindent 12 }}
             {{- end }}
       volumes:
         - name: tmp
           emptyDir: {}
+        {{- if $authorities }}
+        - name: authority
+          projected:
+            defaultMode: 0440
+            sources: {{- $authorities | nindent 14 }}
+        {{- end }}
         - name: secret
           projected:
             defaultMode: 0440

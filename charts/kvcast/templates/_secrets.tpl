@@ -10,9 +10,30 @@
 {{- .Values.auth.existingSecret | default (printf "%s-database" (include "kvcast.fullname" .)) -}}
 {{- end -}}
 
+{{/* What nobody knows who may read pods, but not secrets: made once and kept in our secret. Empty where there is none: without
+a cluster nothing could keep it, and with a secret of yours the values hold nothing to guess. */}}
+{{- define "kvcast.checksumKey" -}}
+{{- if and (not .Values.auth.existingSecret) (include "kvcast.clusterAnswers" .) -}}
+{{- if not (hasKey .Values "_checksumKey") -}}
+{{- $_ := set .Values "_checksumKey" (include "kvcast.kept" (dict "root" . "given" "" "secret" (include "kvcast.secretName" .) "key" "checksum-key")) -}}
+{{- end -}}
+{{- .Values._checksumKey -}}
+{{- end -}}
+{{- end -}}
+
+{{/* root, secrets: a list. Changes with what the list holds, and does not let it be guessed: keyed, else by scrypt. */}}
+{{- define "kvcast.secretChecksum" -}}
+{{- $said := toJson .secrets -}}
+{{- $key := include "kvcast.checksumKey" .root -}}
+{{- if not $key -}}
+{{- $key = derivePassword 1 "maximum" $said .root.Release.Name .root.Release.Namespace -}}
+{{- end -}}
+{{- printf "%s %s" $key (printf "%s %s" $key $said | sha256sum) | sha256sum -}}
+{{- end -}}
+
 {{/* Changes with what the values give, never with what is made: pods start anew for it. */}}
 {{- define "kvcast.givenSecrets" -}}
-{{- list .Values.auth .Values.externalDatabase .Values.externalRedis .Values.redis.password .Values.postgresql.functionsPassword | toJson | sha256sum -}}
+{{- include "kvcast.secretChecksum" (dict "root" . "secrets" (list .Values.auth .Values.externalDatabase .Values.externalRedis .Values.redis.password .Values.postgresql.functionsPassword)) -}}
 {{- end -}}
 
 {{- define "kvcast.existingSecretKeys" -}}

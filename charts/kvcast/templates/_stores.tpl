@@ -13,6 +13,28 @@
     resources: {requests: {storage: {{ .persistence.size }}}}
 {{- end -}}
 
+{{/* The authorities of external stores, by where they are mounted. Arguments: a dict of `root` and the `stores` that count. */}}
+{{- define "kvcast.authorities" -}}
+{{- range $store := .stores -}}
+{{- with (index $.root.Values $store).ca -}}
+{{- if .secret }}
+- secret:
+    name: {{ .secret | quote }}
+    items:
+      - {key: {{ .key | quote }}, path: {{ $store }}.crt}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* url, store: of the values, parameter: the URL, with the authority that is mounted for it. */}}
+{{- define "kvcast.trusting" -}}
+{{- .url -}}
+{{- if and .url .ca.secret -}}
+{{- ternary "&" "?" (contains "?" .url) -}}{{ .parameter }}=/etc/kvcast/authority/{{ .store }}.crt
+{{- end -}}
+{{- end -}}
+
 {{/* What the functions may open at most, in the middle of a rolling update, and ten for people. */}}
 {{- define "kvcast.maxConnections" -}}
 {{- if .Values.postgresql.maxConnections -}}

@@ -63,6 +63,26 @@
 {{- if not (regexMatch "^$|^rediss?://[^/]" $v.externalRedis.url) -}}
 {{- fail "externalRedis.url is no URL of Redis: give one such as redis://user:password@host:6379/0, or rediss:// with TLS." -}}
 {{- end -}}
+{{- include "kvcast.validateAuthorities" . -}}
+{{- end -}}
+
+{{- define "kvcast.validateAuthorities" -}}
+{{- $v := .Values -}}
+{{- range $store, $embedded := dict "externalDatabase" $v.postgresql.enabled "externalRedis" $v.redis.enabled -}}
+{{- if and (index $v $store).ca.secret $embedded -}}
+{{- fail (printf "%s.ca.secret is for a store elsewhere: leave it empty with the embedded one." $store) -}}
+{{- end -}}
+{{- end -}}
+{{- if $v.externalDatabase.ca.secret -}}
+{{- range $name, $url := dict "externalDatabase.url" $v.externalDatabase.url "externalDatabase.migrationUrl" $v.externalDatabase.migrationUrl -}}
+{{- if and $url (or (not (contains "sslmode=verify-full" $url)) (contains "sslrootcert=" $url)) -}}
+{{- fail (printf "%s: externalDatabase.ca.secret wants sslmode=verify-full in it, and adds sslrootcert= itself." $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and $v.externalRedis.ca.secret $v.externalRedis.url (or (not (hasPrefix "rediss://" $v.externalRedis.url)) (contains "ssl_ca_certs=" $v.externalRedis.url)) -}}
+{{- fail "externalRedis.url: externalRedis.ca.secret wants rediss:// in it, and adds ssl_ca_certs= itself." -}}
+{{- end -}}
 {{- end -}}
 
 {{/* name, of: the values of a function */}}
