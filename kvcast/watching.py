@@ -133,6 +133,8 @@ class Watch:
         while not self._closed.is_set():
             for frame in decode_frame(socket.recv(timeout=self._silence_seconds)):
                 if frame.op in ("snap", "upd", "del"):
+                    if not frame.recovered:
+                        self._on_notice(Notice("gap", f"Ticks of {frame.key} were missed."))
                     if self._seen.newer(frame.key, frame.rev):
                         yield update_of(frame)
                 else:

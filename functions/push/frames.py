@@ -55,8 +55,14 @@ class Frame:
         return datetime.fromisoformat(self.change.updated_at).timestamp()
 
 
-def change_frame(change: Change, epoch: str, op: Literal["upd", "snap"] = "upd") -> Frame:
-    return Frame(change.frame(op), change, epoch)
+def change_frame(
+    change: Change, epoch: str, op: Literal["upd", "snap"] = "upd", *, recovered: bool = True
+) -> Frame:
+    """recovered: False says that ticks are missing before it. It stands in the frame itself, which may be the last
+    one that a viewer gets, and the next resume begins behind it.
+    """
+    payload = change.frame(op)
+    return Frame(payload if recovered else payload[:-1] + b',"recovered":false}', change, epoch)
 
 
 def control_frame(op: str, **members: Any) -> Frame:

@@ -162,17 +162,18 @@ class Joiner:
             return True
         if since is None:
             self._show(viewer, change, None)
-            self._replay(viewer, later)
+            self._replay(viewer, later, change.rev)
             return chained(change.rev, later)
         ticks = self._missed(change, since)
         complete = ticks is not None
         if ticks is None:
-            self._show(viewer, change, None)
+            viewer.snapshot(change_frame(change, self._hub.epoch, "snap", recovered=False))
         else:
-            self._replay(viewer, ticks)
+            self._replay(viewer, ticks, since)
             viewer.seen(change.key, max(since, change.rev))
-        self._replay(viewer, [tick for tick in later if tick.rev > since])
-        return complete and chained(max(since, change.rev), later)
+        after = max(since, change.rev)
+        self._replay(viewer, [tick for tick in later if tick.rev > since], after)
+        return complete and chained(after, later)
 
     def _show(self, viewer: Viewer, change: Change, since: int | None) -> None:
         if change.value is not None or (since is not None and change.rev):
@@ -180,10 +181,12 @@ class Joiner:
         else:
             viewer.seen(change.key, change.rev)
 
-    def _replay(self, viewer: Viewer, ticks: list[Change]) -> None:
+    def _replay(self, viewer: Viewer, ticks: list[Change], after: int) -> None:
+        """after: the rev that the viewer has before them."""
         for tick in ticks:
             self._wait_for_room(viewer)
-            viewer.snapshot(change_frame(tick, self._hub.epoch))
+            viewer.snapshot(change_frame(tick, self._hub.epoch, recovered=tick.prev <= after))
+            after = tick.rev
 
     def _missed(self, newest: Change, since: int) -> list[Change] | None:
         """The ticks in (since, newest], or None when they are not all to be had."""

@@ -15,13 +15,14 @@ _GET = b'{"what":"get"'
 
 
 class Shown:
-    """What one connection was shown of one key, in order."""
+    """What one connection was shown of one key, in order. told: of the revs those that said that ticks are missing."""
 
-    __slots__ = ("ats", "revs")
+    __slots__ = ("ats", "revs", "told")
 
     def __init__(self) -> None:
         self.ats = array("q")
         self.revs = array("q")
+        self.told: tuple[int, ...] = ()
 
 
 class Connection:
@@ -53,6 +54,8 @@ class Connection:
                 shown = self.shown[change.key] = Shown()
             shown.ats.append(message.at)
             shown.revs.append(change.rev)
+            if not change.recovered:
+                shown.told += (change.rev,)
 
 
 class History:

@@ -103,12 +103,13 @@ class Hello(Record, tag="hello", kw_only=True):
 
 
 class Seen(msgspec.Struct, array_like=True, gc=False):
-    """A change as a viewer is shown it; value: None for a deletion."""
+    """A change as a viewer is shown it; value: None for a deletion. recovered: False: ticks are missing before it."""
 
     op: Literal["snap", "upd", "del"]
     key: str
     rev: int
     value: str | None = None
+    recovered: bool = True
 
 
 class Got(Record, tag="got", kw_only=True):

@@ -71,12 +71,14 @@ class Story:
         parts.setdefault("keys", ["k"])
         self._note(Hello, who, epoch=parts.pop("epoch", "e"))
         self._note(Open, who, since=since or {}, epoch="e" if since else "", **parts)
-        for op, rev, value in shows:
-            self.show(rev, value, who, op=op)
+        for op, rev, value, *recovered in shows:
+            self.show(rev, value, who, op=op, recovered=recovered != [False])
         self._note(Subbed, who, keys=parts["keys"], absent=absent, recovered=not told)
 
-    def show(self, rev: int, value: str | None, who: str = "v", key: str = "k", op: Any = "upd") -> None:
-        self._note(Got, who, changes=[Seen("del" if value is None else op, key, rev, value)])
+    def show(
+        self, rev: int, value: str | None, who: str = "v", key: str = "k", op: Any = "upd", *, recovered: bool = True
+    ) -> None:
+        self._note(Got, who, changes=[Seen("del" if value is None else op, key, rev, value, recovered)])
 
     def told(self, who: str = "v", key: str = "k") -> None:
         self._note(Subbed, who, keys=[key], recovered=False)

@@ -358,9 +358,35 @@ def test_every_says_when_history_is_gone(serve: Serve, opened: Open, unique_key:
     socket = opened(server)
     seen = socket.subscribe(gold, quiet, mode="every", since={gold: held, quiet: still})
     assert [(one["op"], one["rev"]) for one in seen[:-1]] == [("snap", newest)]
+    assert seen[0]["recovered"] is False, "who is cut off before the next message resumes behind this one"
     assert seen[-1]["recovered"] is False
     seen = opened(server).subscribe(gold, quiet, mode="every", since={gold: newest, quiet: still})
     assert seen == [{"op": "subbed", "keys": [gold, quiet], "absent": [], "recovered": True}]
+
+
+@pytest.mark.parametrize("prefix", [False, True])
+def test_every_says_so_too_where_what_is_left_is_a_deletion(
+    serve: Serve, opened: Open, unique_key: Key, prefix: bool
+) -> None:
+    server = serve("local", KVCAST_HISTORY_DAYS="0", KVCAST_HISTORY_WINDOW="0")
+    client = client_of(server)
+    gold = unique_key("gold")
+    held, *_ = write(client, gold, 1, 2)
+    deleted = client.delete(gold).rev
+    named = {"prefixes": [unique_key("")]} if prefix else {"keys": [gold]}
+    seen = opened(server).subscribe(**named, mode="every", since={gold: held})
+    assert seen[:-1] == [{"op": "del", "key": gold, "rev": deleted, "recovered": False}]
+    assert seen[-1]["recovered"] is False
+
+
+def test_every_says_nothing_is_missing_where_nothing_is(
+    app: Server, opened: Open, client: Client, unique_key: Key
+) -> None:
+    gold = unique_key("gold")
+    (held,) = write(client, gold, 1)
+    write(client, gold, 2)
+    seen = opened(app).subscribe(gold, mode="every", since={gold: held})
+    assert ["recovered" in one for one in seen] == [False, True]
 
 
 # ping, heartbeat, auth

@@ -134,7 +134,7 @@ class Watcher:
         for frame in frames:
             if frame.op in ("snap", "upd", "del"):
                 value = None if frame.op == "del" else _text(bytes(frame.value))
-                changes.append(Seen(frame.op, frame.key, frame.rev, value))  # type: ignore[arg-type]
+                changes.append(Seen(frame.op, frame.key, frame.rev, value, frame.recovered))  # type: ignore[arg-type]
                 self.revs[frame.key] = max(frame.rev, self.revs.get(frame.key, 0))
                 continue
             if changes:
