@@ -25,12 +25,14 @@ from kvcast.storage.writes import Statements, commit_all
 
 from functions.write.aside import LOOK_SECONDS, Aside
 from functions.write.publisher import Publisher
+from functions.write.turns import Turns
 from functions.write.unit import QUEUE_SECONDS, Result, Unit, size_of
 
 GROUP_MOST_WRITES = 2000
 GROUP_LEAST_WRITES = 50
 COMMIT_SECONDS_WANTED = 0.5  # a larger group would run into the statement's timeout, with all its writes
 WAIT_SECONDS = 10.0  # in all
+FULL = "More writes wait than can be committed soon; nothing was applied, try again."
 SLOW = "The store commits too slowly for all that is written; nothing was applied, try again."
 LATE = "The commit is late: its outcome is not known; repeat with the same Idempotency-Key."
 _log = logging.getLogger(__name__)
@@ -80,6 +82,7 @@ class Committer:
         self._queue_max = queue_max
         self._waiting = 0
         self._group_most = GROUP_MOST_WRITES
+        self._turns = Turns(QUEUE_SECONDS)
         self._queue: SimpleQueue[Unit] = SimpleQueue()
         self._aside = Aside(pool)
         self._statements = statements
@@ -105,7 +108,9 @@ class Committer:
     def queue(self, unit: Unit) -> None:
         """Have `unit` committed and finished. Raises Overloaded when too many wait."""
         if self._waiting + self._aside.writes + len(unit.writes) > self._queue_max:
-            raise Overloaded("More writes wait than can be committed soon; nothing was applied, try again.")
+            raise Overloaded(FULL)
+        if not self._turns.in_time(self._waiting):
+            raise Overloaded(SLOW)
         self._waiting += len(unit.writes)
         self._queue.put(unit)
 
@@ -115,12 +120,14 @@ class Committer:
             try:
                 began = time.monotonic()
                 if units:
+                    self._turns.began(size_of(units), self._group_most)
                     self._commit_units(units)
                     self._suit(size_of(units), time.monotonic() - began)
             except Exception as error:  # whatever it is, nobody may wait for ever, and the next group is due
                 _log.exception("A group commit failed for a reason that nobody foresaw")
                 self._fail(units, InternalError(f"The write failed ({type(error).__name__}); it was logged."))
             finally:
+                self._turns.ended()
                 self._waiting -= size_of(units)
 
     def _gather(self) -> list[Unit]:
