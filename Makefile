@@ -31,7 +31,7 @@ test-chart: $(DEV_STAMP) $(HELM_STAMP) ## the tests of the chart, k8s/ and skaff
 test-cluster: $(DEV_STAMP) $(HELM_STAMP) ## the tests on a real Kubernetes; settings: KUBECONFIG, KVCAST_IMAGE and more (docs/kubernetes.md)
 	$(BIN)/python -m pytest tests/cluster $(PYTEST_ARGS)
 
-test-faults: $(DEV_STAMP) ## break kvcast in every known way under load, count what was lost (20 minutes); settings: FAULT= SEED=1 SECONDS=15 FAULTS_ARGS=--docs
+test-faults: $(DEV_STAMP) ## break kvcast in every known way under load, count what was lost (about 23 minutes); settings: FAULT= SEED=1 SECONDS=15 FAULTS_ARGS=--docs
 	$(BIN)/python -m tests.faults $(FAULT) --seed $(or $(SEED),1) --seconds $(or $(SECONDS),15) $(FAULTS_ARGS)
 
 test-overload: $(DEV_STAMP) ## ten times the writes it can commit, thousands of viewers that never read, a herd that comes back
