@@ -330,6 +330,17 @@ def test_every_tick_of_an_interruption_follows_in_order(
     assert [listener.next().value for _ in range(5)] == [1, 2, 3, 4, 5]
 
 
+def test_a_snapshot_that_stands_for_lost_ticks_is_a_gap(serve: Any, listen: Any, name: str) -> None:
+    server = serve("local", KVCAST_HISTORY_DAYS="0", KVCAST_HISTORY_WINDOW="0")
+    client = Client(server.url, server.token)
+    held = client.set(name, 0).rev
+    for value in range(1, 4):
+        client.set(name, value)
+    listener = listen(client, name, mode="every", since={name: held})
+    assert listener.until("gap").message == f"Ticks of {name} were missed."
+    assert listener.next().value == 3
+
+
 def test_silence_is_noticed(app: Any, network: Network, listen: Any, name: str) -> None:
     direct = Client(app.url, app.token)
     direct.set(name, 1)
