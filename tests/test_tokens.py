@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
+from collections.abc import Callable
+from functools import partial
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kvcast.errors import Forbidden, SettingsError, Unauthorized
@@ -23,7 +26,8 @@ def token(grants: str, plain: str = "secret") -> Token:
         ("write", [("write", "a"), ("read", "a"), ("write", None)], [("admin", "a")]),
         ("admin", [("admin", None), ("write", "a"), ("read", None)], []),
         ("write:crypto.", [("write", "crypto.btc"), ("read", "crypto."), ("write", "crypto.")],
-         [("write", "crypto"), ("write", "Crypto.btc"), ("write", "gold"), ("write", None), ("read", None)]),
+         [("write", "crypto"), ("write", "Crypto.btc"), ("write", "gold"), ("write", "xcrypto.btc"), ("write", None),
+          ("read", None)]),
         ("read,write:crypto.", [("read", "gold"), ("write", "crypto.btc")], [("write", "gold")]),
         ("write:a.,write:b.", [("write", "a.x"), ("write", "b.x")], [("write", "c.x")]),
     ],
@@ -57,9 +61,20 @@ def test_a_header_names_one_of_the_accepted_tokens() -> None:
             keyring.identify(header)
 
 
-@given(st.text(), st.text())
-def test_only_the_same_text_is_the_same_token(one: str, other: str) -> None:
-    assert (digest_of(one) == digest_of(other)) == (one == other)
+ALIKE: list[Callable[[str], str]] = [
+    str.lower, str.upper, str.casefold, str.strip, lambda text: text + " ", lambda text: text[:-1],
+    lambda text: text + "\x00", lambda text: text[:64], lambda text: text[-64:],
+    *(partial(unicodedata.normalize, form) for form in ("NFC", "NFD", "NFKC", "NFKD")),
+]
+
+
+@given(st.text(), st.sampled_from(ALIKE))
+@example(" Tökén\u212b ", str.lower)
+@example("x" * 65, ALIKE[7])
+@example("\udc80", lambda _: "\udc81")
+def test_only_the_same_text_is_the_same_token(one: str, alike: Callable[[str], str]) -> None:
+    for other in (alike(one), *(also(one) for also in ALIKE)):
+        assert (digest_of(one) == digest_of(other)) == (one == other)
 
 
 def test_an_entry_is_read_back_as_it_was_written() -> None:

@@ -278,6 +278,12 @@ def test_each_limit_is_taken_at_it_and_refused_one_over(call: Caller, unique_key
     assert_error(post("/add", spaced.ljust(BODY_MAX + 1)), 413, "payload_too_large")
     assert post("/batch", (b"[%s]" % spaced).ljust(BATCH_MAX)).status == 200
     assert_error(post("/batch", (b"[%s]" % spaced).ljust(BATCH_MAX + 1)), 413, "payload_too_large")
+    chunked = b"%x\r\n%s\r\n0\r\n\r\n"
+    for size, status in ((BODY_MAX, 200), (BODY_MAX + 1, 413)):  # whose length is not said beforehand
+        head = add_request(b"", 0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+        assert call.raw(head + chunked % (size, spaced.ljust(size))).status == status
+    for size, status in ((VALUE_MAX, 200), (VALUE_MAX + 1, 400)):
+        assert call.add(unique_key(), b'"%s"' % (b"x" * (size - 2))).status == status
     item = json.dumps({"key": unique_key(), "value": 1}).encode()
     for many, status in ((1000, 200), (1001, 413)):
         assert post("/batch", b"[%s]" % b",".join([item] * many)).status == status

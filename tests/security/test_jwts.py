@@ -74,6 +74,8 @@ def test_times_are_kept_with_a_leeway() -> None:
     assert "expired" in refusal(shared(exp=now - LEEWAY_SECONDS - 2))
     assert BOTH.find(shared(nbf=now + LEEWAY_SECONDS / 2))
     assert "not yet valid" in refusal(shared(nbf=now + LEEWAY_SECONDS + 5))
+    assert BOTH.find(shared(iat=now + LEEWAY_SECONDS / 2))
+    assert "not yet valid" in refusal(shared(iat=now + LEEWAY_SECONDS + 5))
 
 
 def test_audience_and_issuer() -> None:
@@ -133,7 +135,8 @@ def test_a_changed_claim_or_signature_is_refused() -> None:
 def test_keys_rotate_and_a_token_of_the_old_one_ends() -> None:
     before, after = Signer("ES256", "a"), Signer("ES256", "b")
     ring = keyring(KVCAST_JWT_JWKS=key_set(before))
-    old = ring.identify(f"Bearer {before.sign()}")
+    sent = before.sign()
+    old = ring.identify(f"Bearer {sent}")
     assert old is not None
     refusal(after.sign(), ring)
     settings = Settings.from_environment({"KVCAST_JWT_JWKS": key_set(before, after)})
@@ -144,6 +147,7 @@ def test_keys_rotate_and_a_token_of_the_old_one_ends() -> None:
     ring.replace((), settings.verifier())
     assert not ring.holds(old)
     refusal(before.sign(), ring)
+    refusal(sent, ring)  # which was accepted, and remembered
 
 
 def test_what_was_accepted_is_not_remembered_beyond_its_time() -> None:
