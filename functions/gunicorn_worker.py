@@ -31,6 +31,7 @@ POLL_SECONDS = 0.1
 FIRST_REQUEST_SECONDS = 10  # from connecting to the end of the first request's header
 LISTENING_SECONDS = 5.0  # after the order to stop, until readiness was seen to be gone; at most a quarter of the drain
 LAST_SECONDS = 3.0  # after the drain, for viewers to take their close frames and hang up
+UNWANTED_MOST_BYTES = 16 * 2**20  # of a body that was refused: read to its end, so that its sender sees the answer
 SETTLED_SECONDS = 1.0  # idle for so long, it is not in use; at most a quarter of the drain
 
 
@@ -79,7 +80,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
     def _finish_body(self, parser: Any) -> bool:
         """Whether the last request's body is read, so that another request may follow."""
         with gevent.Timeout(self.body_seconds, False):  # type: ignore[arg-type]  # False: silent
-            return bool(parser.finish_body())
+            return bool(parser.finish_body(max_bytes=UNWANTED_MOST_BYTES))
         return False
 
     def _serve_plain(self, client: socket.socket, addr: Any, unreader: Any, waiting: Waiting) -> None:

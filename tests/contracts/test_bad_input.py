@@ -230,6 +230,17 @@ def test_a_body_that_ends_early_is_refused_and_nothing_is_written(call: Caller, 
     assert_error(call.get(unique_key()), 404, "key_not_found")
 
 
+def test_of_a_body_that_is_refused_no_more_is_taken_than_a_share(serve: Callable[..., Server]) -> None:
+    server = serve("write", KVCAST_BODY_TIMEOUT_SECONDS="60")
+    with socket.create_connection(Caller(server.url).address, timeout=10) as connection:
+        connection.sendall(add_request(b"", 2**40))
+        response = HTTPResponse(connection)
+        response.begin()
+        assert_error(reply_of(response), 413, "payload_too_large")
+        with pytest.raises(OSError, match=r"reset|pipe"):
+            connection.sendall(bytes(128 * 2**20))
+
+
 def test_a_body_that_drips_is_refused_in_time(serve: Callable[..., Server], unique_key: Names) -> None:
     server = serve("write", KVCAST_BODY_TIMEOUT_SECONDS="0.4")
     call = Caller(server.url, server.token)
