@@ -1,14 +1,16 @@
 """The newest known change of each key, and its last ticks, in Redis.
 
-Everything is written through one script: what is not newer never replaces what is there, and is never
-published twice. Revs are compared as text (length, then characters), because a Lua number is a double and
-wrong above 2^53.
+Everything is written through one script, of one key's changes at a time: what is not newer never replaces what is
+there, and is never published twice. Revs are compared as text (length, then characters), because a Lua number is a
+double and wrong above 2^53.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import redis
@@ -20,27 +22,41 @@ from kvcast.messages import DEFAULT_CATEGORY, Change, decode_record, encode_reco
 
 ABSENT_SECONDS = 5
 # `pub` apart from `rev`: a cache fill may store a rev before its writer publishes it, and must not silence it.
+# ARGV: milliseconds to live, ticks to keep, the channel or nothing, then rev and record of each change of the key.
 _SCRIPT = """
+local ttl, window, channel = ARGV[1], ARGV[2], ARGV[3]
 local held = redis.call('HMGET', KEYS[1], 'rev', 'pub')
-local rev, stored = ARGV[1], 0
-local function newer(than)
+local function newer(rev, than)
   return %s or not than or #rev > #than or (#rev == #than and rev > than)
 end
-if newer(held[1]) then
-  redis.call('HSET', KEYS[1], 'rev', rev, 'rec', ARGV[2])
-  redis.call('PEXPIRE', KEYS[1], ARGV[3])
-  stored = 1
-end
-if ARGV[5] ~= '' and newer(held[2]) then
-  redis.call('HSET', KEYS[1], 'pub', rev)
-  if ARGV[4] ~= '0' then
-    redis.pcall('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], rev .. '-0', 'r', ARGV[2])
-    redis.call('PEXPIRE', KEYS[2], ARGV[3])
+local rev, pub, record, published = held[1], held[2], nil, 0
+for at = 4, #ARGV, 2 do
+  local one = ARGV[at]
+  if newer(one, rev) then
+    rev, record = one, ARGV[at + 1]
   end
-  redis.call('PUBLISH', ARGV[5], ARGV[2])
-  stored = stored + 2
+  if channel ~= '' and newer(one, pub) then
+    pub, published = one, published + 1
+    if window ~= '0' then
+      redis.pcall('XADD', KEYS[2], 'MAXLEN', '~', window, one .. '-0', 'r', ARGV[at + 1])
+    end
+    redis.call('PUBLISH', channel, ARGV[at + 1])
+  end
 end
-return stored
+if record and published > 0 then
+  redis.call('HSET', KEYS[1], 'rev', rev, 'rec', record, 'pub', pub)
+elseif record then
+  redis.call('HSET', KEYS[1], 'rev', rev, 'rec', record)
+elseif published > 0 then
+  redis.call('HSET', KEYS[1], 'pub', pub)
+end
+if record then
+  redis.call('PEXPIRE', KEYS[1], ttl)
+end
+if published > 0 and window ~= '0' then
+  redis.call('PEXPIRE', KEYS[2], ttl)
+end
+return published
 """
 
 
@@ -66,15 +82,16 @@ class Cache:
 
     def publish(self, changes: Iterable[Change]) -> int:
         """Store and publish each change that is newer; returns how many were published."""
-        return sum(result >= 2 for result in self._run([(change, self._ttl(), self.channel) for change in changes]))
+        runs = groupby(changes, attrgetter("key"))  # together only what is in a row: the order of all is kept
+        return sum(self._run([(list(run), self._ttl(), self.channel) for _, run in runs]))
 
     def fill(self, changes: Iterable[Change]) -> None:
         """Store what was read from PostgreSQL, unless something newer is there; publish nothing."""
-        self._run([(change, self._ttl(), "") for change in changes])
+        self._run([([change], self._ttl(), "") for change in changes])
 
     def fill_absent(self, keys: Iterable[str]) -> None:
         """Remember for a few seconds that these keys do not exist; any write beats that."""
-        self._run([(absent(key), ABSENT_SECONDS * 1000, "") for key in keys])
+        self._run([([absent(key)], ABSENT_SECONDS * 1000, "") for key in keys])
 
     def get(self, keys: Sequence[str]) -> list[Change | None]:
         """What is cached of each key, in order: a change (rev 0: known to be absent), or None."""
@@ -98,7 +115,8 @@ class Cache:
         with self.breaker.guard():
             self._client.ping()
 
-    def _run(self, calls: list[tuple[Change, int, str]]) -> list[int]:
+    def _run(self, calls: list[tuple[list[Change], int, str]]) -> list[int]:
+        """calls: the changes of one key, their milliseconds to live, and where to publish them."""
         if not calls:
             return []
         with self.breaker.guard():
@@ -110,16 +128,17 @@ class Cache:
                 self._digest = str(self._client.script_load(self._script))
                 return self._pipelined(calls)
 
-    def _pipelined(self, calls: list[tuple[Change, int, str]]) -> list[int]:
+    def _pipelined(self, calls: list[tuple[list[Change], int, str]]) -> list[int]:
         assert self._digest is not None
         return run_all(
             self._client,
             [
                 (
-                    "EVALSHA", self._digest, 2, self._hash(change.key), self._stream(change.key),
-                    str(change.rev), encode_record(change), ttl_ms, self._window, channel,
+                    "EVALSHA", self._digest, 2, self._hash(changes[0].key), self._stream(changes[0].key),
+                    ttl_ms, self._window, channel,
+                    *(part for change in changes for part in (str(change.rev), encode_record(change))),
                 )
-                for change, ttl_ms, channel in calls
+                for changes, ttl_ms, channel in calls
             ],
         )
 

@@ -75,6 +75,30 @@ def test_whatever_the_order_the_newest_is_held_and_nothing_is_published_twice(
     listening.close()
 
 
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(revs=st.lists(st.integers(1, 30), min_size=1, max_size=12), filled=st.integers(0, 30))
+def test_changes_of_a_key_that_are_published_together_end_as_one_by_one(
+    database: Database, revs: list[int], filled: int
+) -> None:
+    cache = database.cache()
+    for make in (lambda changes: [changes], lambda changes: [[one] for one in changes]):
+        listening = Listening(database, cache)
+        key = f"k{next(NUMBERS)}"
+        if filled:
+            cache.fill([change(filled, key)])
+        told = sum(cache.publish(changes) for changes in make([change(rev, key) for rev in revs]))
+        increasing = [rev for at, rev in enumerate(revs) if rev > max(revs[:at], default=0)]
+        assert listening.revs() == increasing
+        assert told == len(increasing)
+        assert [tick.rev for tick in cache.ticks_after(key, 0)] == increasing
+        held = cache.get([key])[0]
+        assert held is not None
+        assert held.rev == max(*revs, filled)
+        assert database.redis.hget(cache._hash(key), "pub") == b"%d" % max(revs)
+        assert min(database.redis.pttl(name) for name in (cache._hash(key), cache._stream(key))) > 60_000
+        listening.close()
+
+
 @pytest.mark.parametrize("guard", [True, False])
 def test_only_the_guard_keeps_a_late_publish_from_going_back(database: Database, guard: bool) -> None:
     cache = database.cache(guard=guard)
