@@ -14,7 +14,7 @@ from pathlib import Path
 from kvcast.config import Settings
 from kvcast.errors import SettingsError
 from kvcast.loops import start_loop
-from kvcast.tokens import Keyring
+from kvcast.tokens import Keyring, Token
 
 NAMES = ("KVCAST_ADMIN_TOKEN", "KVCAST_TOKENS", "KVCAST_JWT_SECRET", "KVCAST_JWT_JWKS")
 LOOK_SECONDS = 1.0
@@ -47,11 +47,13 @@ class Renewal:
         self._seen = found
         try:
             settings = Settings.from_environment(self._environment)
+            before = self._keyring.tokens()
             self._keyring.replace(settings.accepted_tokens(), settings.verifier())
         except SettingsError as error:
             _log.error("The tokens were not read again, and those from before stay. %s", error.message)
         else:
-            _log.info("The tokens were read again, as one of their files has changed.")
+            told = _difference(before, settings.accepted_tokens())
+            _log.info("The tokens were read again, as one of their files has changed: %s.", told)
 
     def _look(self) -> list[tuple[int, int, int] | None]:
         """What tells a file from another one in its place."""
@@ -63,3 +65,11 @@ class Renewal:
             except OSError:
                 found.append(None)
         return found
+
+
+def _difference(before: tuple[Token, ...], now: tuple[Token, ...]) -> str:
+    """Which tokens are new and which are gone, by name. One whose text or grants have changed is both."""
+    new = [one.name for one in now if one not in before]
+    gone = [one.name for one in before if one not in now]
+    told = [f"{kind} {', '.join(sorted(names))}" for kind, names in (("new", new), ("gone", gone)) if names]
+    return "; ".join(told) or "no token is new or gone"

@@ -126,6 +126,10 @@ class Keyring:
         # Accepted headers only, so a guess is never compared with anything but by its hash.
         self._accepted: dict[str, Token] = {}
 
+    def tokens(self) -> tuple[Token, ...]:
+        """Those of the settings, of now."""
+        return self._tokens
+
     def find(self, token: str) -> Token:
         """Raises Unauthorized."""
         digest = digest_of(token)
