@@ -192,6 +192,30 @@ def test_a_page_in_the_clear_opens_no_socket_to_a_site_under_tls(
         assert refused.value.status == 403
 
 
+SAME_HOST = [  # proxies, what they say, the page's host, whether it may
+    (1, "shown.example", "shown.example", True), (1, "shown.example", "HOST", False),
+    (1, "other.example, shown.example", "shown.example", True),
+    (1, "shown.example, other.example", "shown.example", False),
+    (2, "shown.example, between.example", "shown.example", True), (2, "shown.example", "HOST", True),
+    (0, "shown.example", "shown.example", False), (0, "shown.example", "HOST", True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("hops", "said", "host", "may"), SAME_HOST)
+def test_the_host_that_a_trusted_proxy_was_asked_for_is_ours(
+    behind: Callable[[int], Server], hops: int, said: str, host: str, may: bool
+) -> None:
+    server = behind(hops)
+    origin = f"http://{host.replace('HOST', server.url.removeprefix('http://'))}"
+    headers = {"Origin": origin, "X-Forwarded-Host": said}
+    if may:
+        WebSocket(server.url, headers=headers).close()
+    else:
+        with pytest.raises(Refused) as refused:
+            WebSocket(server.url, headers=headers)
+        assert refused.value.status == 403
+
+
 @pytest.mark.parametrize(
     "origin",
     ["https://HOST.evil.example", "https://evil-HOST", "https://user@HOST", "https://HOST:1", "https://HOST/",
