@@ -26,7 +26,10 @@ def install_routes(app: FunctionApp, parts: Parts, drain: Drain, report: WorkerR
         environ = request.environ
         named = key_in_path(environ, "/ws/") if key is not None else None
         session = Session(parts, taken_over(environ["gunicorn.socket"]), request.remote_addr or "", drain.closed)
+        behind = environ["wsgi.input"].reader.unreader.take_buffered()  # said before the answer, and read with the head
         session.start(_switching(environ), named, drain.opened)
+        if behind:
+            session.received(behind)
         return Switched(status=101)
 
     app.add_url_rule("/ws", "ws", serve, websocket=True)

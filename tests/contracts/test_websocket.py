@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
+import socket as stdlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -800,3 +802,16 @@ def test_a_full_worker_refuses_one_more_and_a_drain_tells_every_viewer(
     os.kill(server.pid, signal.SIGTERM)
     assert [socket.closed().code for socket in sockets] == [1012] * 20
     eventually(lambda: "Shutting down: Master" in server.log())
+
+
+def test_frames_right_behind_the_handshake_are_heard(app: Server, unique_key: Callable[..., str]) -> None:
+    said = json.dumps({"op": "sub", "keys": [unique_key()]}).encode()
+    request = (
+        b"GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    with stdlib.create_connection(Caller(app.url).address, timeout=5) as connection:
+        connection.sendall(request + frame(TEXT, said))
+        received = b""
+        while b'"subbed"' not in received:
+            received += connection.recv(65_536)
