@@ -16,13 +16,17 @@ LABELS = {"app.kubernetes.io/name": "kvcast", "app.kubernetes.io/component": "pu
 DEPLOYMENTS = "/apis/apps/v1/namespaces/shop/deployments"
 AUTOSCALERS = "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers"
 PODS = "/api/v1/namespaces/shop/pods"
+Answer = tuple[int, Any]
+NOT_FOUND: Answer = (
+    404, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404},
+)  # fmt: skip
 
 
 class Api:
-    """What the Kubernetes API would answer about push: `answers` by path; `asked` and `patched` are what came."""
+    """`answers` by path, what the Kubernetes API would say of push where none are given; `asked` and `patched` came."""
 
-    def __init__(self) -> None:
-        self.answers: dict[str, tuple[int, Any]] = {
+    def __init__(self, answers: dict[str, Answer] | None = None) -> None:
+        self.answers: dict[str, Answer] = answers or {
             DEPLOYMENTS: items("Deployment", deployment(3, 2)),
             AUTOSCALERS: items("HorizontalPodAutoscaler", autoscaler()),
             PODS: items("Pod", pod("push-a"), pod("push-b", ready=False, restarts=4)),
@@ -49,7 +53,7 @@ class Api:
                 api.tokens.add(self.headers["Authorization"])
                 if api.stalled.is_set():
                     api.released.wait(30)
-                status, answer = api.answers[path]
+                status, answer = api.answers.get(path, NOT_FOUND)
                 body = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
@@ -82,7 +86,7 @@ def cluster_at(url: str, **options: float) -> Cluster:
     return Cluster(Configuration(host=url, api_key={"BearerToken": "bearer the-service-account"}), "shop", **options)
 
 
-def items(kind: str, *found: dict[str, Any], more: str | None = None) -> tuple[int, Any]:
+def items(kind: str, *found: dict[str, Any], more: str | None = None) -> Answer:
     return 200, {"kind": f"{kind}List", "metadata": {"continue": more} if more else {}, "items": list(found)}
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
 from copy import deepcopy
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -15,12 +13,14 @@ import yaml
 
 from tests.chart.cases import EXISTING_SECRET
 from tests.chart.rendering import NAMESPACE, SECRETS, Object, helm, laid_over, of_kind, pods, render
+from tests.kubernetes_api import Api
 
 KINDS = {  # what the chart makes or looks up, for the discovery
     "v1": ["Secret", "ConfigMap", "Namespace", "Service", "ServiceAccount", "PersistentVolumeClaim"],
     "apps/v1": ["Deployment", "StatefulSet"], "autoscaling/v2": ["HorizontalPodAutoscaler"],
     "policy/v1": ["PodDisruptionBudget"], "networking.k8s.io/v1": ["Ingress", "NetworkPolicy"],
 }
+SECRETS_PATH = f"/api/v1/namespaces/{NAMESPACE}/secrets/"
 
 
 def plural(kind: str) -> str:
@@ -45,56 +45,38 @@ def groups() -> Object:
 
 
 class Cluster:
-    """As much of the Kubernetes API as helm's `lookup` asks: `held` are its secrets, by name."""
+    """As much of the Kubernetes API as helm's `lookup` asks, and the secrets that it keeps."""
 
     def __init__(self) -> None:
-        self.held: dict[str, Object] = {}
-        cluster = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                status, answer = cluster.answer(self.path.partition("?")[0])
-                body = json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def answer(self, path: str) -> tuple[int, Any]:
-        fixed = {
-            "/version": {"major": "1", "minor": "34", "gitVersion": "v1.34.0"},
-            "/api": {"kind": "APIVersions", "versions": ["v1"]}, "/api/v1": resources("v1"), "/apis": groups(),
-            **{f"/apis/{version}": resources(version) for version in KINDS if "/" in version},
-            "/api/v1/namespaces/default": {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}},
-        }
-        secret = self.held.get(path.removeprefix(f"/api/v1/namespaces/{NAMESPACE}/secrets/"))
-        if path in fixed or secret:
-            return 200, fixed.get(path) or secret
-        return 404, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}
+        default = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}}
+        self._api = Api({
+            "/version": (200, {"major": "1", "minor": "34", "gitVersion": "v1.34.0"}),
+            "/api": (200, {"kind": "APIVersions", "versions": ["v1"]}), "/api/v1": (200, resources("v1")),
+            "/apis": (200, groups()), "/api/v1/namespaces/default": (200, default),
+            **{f"/apis/{version}": (200, resources(version)) for version in KINDS if "/" in version},
+        })  # fmt: skip
 
     def upgrade(self, values: dict[str, Any]) -> list[Object]:
         """The objects, whose secrets are kept as a cluster does."""
-        url = f"http://127.0.0.1:{self._server.server_port}"
-        given = ("--dry-run=server", "--disable-openapi-validation", "--kube-apiserver", url, "--skip-tests")
+        given = ("--dry-run=server", "--disable-openapi-validation", "--kube-apiserver", self._api.url, "--skip-tests")
         done = helm("template", values, *given)
         assert done.returncode == 0, done.stderr
         objects = [found for found in yaml.safe_load_all(done.stdout) if found]
-        self.held = {found["metadata"]["name"]: deepcopy(found) for found in objects if found["kind"] == "Secret"}
-        for secret in self.held.values():
-            owner = {"meta.helm.sh/release-name": "kvcast", "meta.helm.sh/release-namespace": NAMESPACE}
-            secret["metadata"]["annotations"] = owner
+        for made in objects:
+            if made["kind"] == "Secret":
+                secret = deepcopy(made)
+                owner = {"meta.helm.sh/release-name": "kvcast", "meta.helm.sh/release-namespace": NAMESPACE}
+                secret["metadata"]["annotations"] = owner
+                self._api.answers[SECRETS_PATH + made["metadata"]["name"]] = (200, secret)
         return objects
 
+    def forget(self) -> None:
+        """All secrets."""
+        for path in [path for path in self._api.answers if path.startswith(SECRETS_PATH)]:
+            del self._api.answers[path]
+
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._api.close()
 
 
 @pytest.fixture
@@ -135,7 +117,7 @@ def test_they_are_keyed_with_what_the_secret_keeps(cluster: Cluster) -> None:
 def test_two_releases_with_the_same_password_have_nothing_in_common(cluster: Cluster) -> None:
     found = []
     for _ in range(2):
-        cluster.held = {}
+        cluster.forget()
         found.append(set(checksums(cluster.upgrade({"redis": {"password": "weak"}})).values()))
     assert not found[0] & found[1]
     assert not found[0] & digests("weak", ["weak"])

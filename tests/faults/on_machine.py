@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from tests.faults.catalogue import FAULTS, Scene, fault
@@ -19,26 +19,26 @@ def no_false_clock() -> str:
     return "" if FAKETIME.exists() else "a clock that jumps takes libfaketime"
 
 
+def jumping(shift: Callable[[int], None]) -> Iterator[None]:
+    """An hour ahead, then an hour back."""
+    shift(HOUR)
+    yield
+    shift(-HOUR)
+    time.sleep(3)
+    shift(0)
+    time.sleep(2)
+
+
 @fault("clock jumps", "nothing", "clock", hold_seconds=6, where="false clock", impossible=no_false_clock)
 def clock(scene: Scene) -> Iterator[None]:
-    """The wall clock of both stores, an hour ahead, then an hour back."""
-    scene.world.shift(HOUR)
-    yield
-    scene.world.shift(-HOUR)
-    time.sleep(3)
-    scene.world.shift(0)
-    time.sleep(2)
+    """The wall clock of both stores."""
+    yield from jumping(scene.world.shift)
 
 
 @fault("clocks of the functions jump", "nothing", "clock", hold_seconds=6, where="false clock")
 def functions_clock(scene: Scene) -> Iterator[None]:
-    """The wall clock of all functions, an hour ahead, then an hour back."""
-    scene.world.shift_functions(HOUR)
-    yield
-    scene.world.shift_functions(-HOUR)
-    time.sleep(3)
-    scene.world.shift_functions(0)
-    time.sleep(2)
+    """The wall clock of all functions."""
+    yield from jumping(scene.world.shift_functions)
 
 
 @fault("several at once", "the sum of what each does", "all", hold_seconds=3)
