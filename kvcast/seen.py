@@ -5,7 +5,7 @@ Pure: no sockets, no clock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -20,12 +20,31 @@ class Seen:
     def __init__(self, revs: Mapping[str, int] | None = None, epoch: str | None = None) -> None:
         self.revs: dict[str, int] = dict(revs or {})
         self.epoch = epoch
+        self._settled: dict[str, int] = {}  # while a resume is under way, the revs from before it
 
     def greeted(self, epoch: str) -> None:
         """A connection begins: revs of another epoch say nothing about this one."""
         if self.epoch is not None and self.epoch != epoch:
             self.revs.clear()
+            self._settled.clear()
         self.epoch = epoch
+
+    def resume_began(self) -> None:
+        if not self._settled:
+            self._settled = dict(self.revs)
+
+    def resume_ended(self) -> None:
+        self._settled = {}
+
+    def resumable(self, keys: Iterable[str]) -> dict[str, int]:
+        """What a resume may begin behind, where `keys` are watched by name.
+
+        A pattern's ticks are replayed key by key, not in the order of revs: until all are here, none of them says that
+        those with a lower rev came too.
+        """
+        if not self._settled:
+            return dict(self.revs)
+        return self._settled | {key: self.revs[key] for key in keys if key in self.revs}
 
     def newer(self, key: str, rev: int) -> bool:
         """Whether this rev is news; it is remembered when it is."""
@@ -33,17 +52,6 @@ class Seen:
             return False
         self.revs[key] = rev
         return True
-
-    def those_that_fit(self, keys: list[str]) -> dict[str, int]:
-        """The revs of as many `keys` as one frame has room for."""
-        since: dict[str, int] = {}
-        left = SINCE_MAX_BYTES
-        for key in keys:
-            left -= len(key.encode()) + REV_BYTES
-            if left < 0:
-                break
-            since[key] = self.revs[key]
-        return since
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -65,20 +73,32 @@ class Wanted(msgspec.Struct, frozen=True):
             options["max_rate"] = self.max_rate
         if seen.epoch is not None:
             options["epoch"] = seen.epoch
+        revs = seen.resumable(self.keys)
         parts: list[dict[str, Any]] = [
-            {"keys": keys, "since": {key: seen.revs[key] for key in keys if key in seen.revs}}
-            for keys in _chunks(self.keys)
+            {"keys": keys, "since": {key: revs[key] for key in keys if key in revs}} for keys in _chunks(self.keys)
         ]
-        others = sorted(seen.revs.keys() - set(self.keys))
+        others = sorted(revs.keys() - set(self.keys))
         complete = True
         for prefix in self.prefixes:
             matching = [key for key in others if key.startswith(prefix)]
-            parts.append({"prefixes": [prefix], "since": seen.those_that_fit(matching)})
+            parts.append({"prefixes": [prefix], "since": _those_that_fit(revs, matching)})
             complete = complete and len(parts[-1]["since"]) == len(matching)
         for category in self.categories:
-            parts.append({"categories": [category], "since": seen.those_that_fit(others)})
+            parts.append({"categories": [category], "since": _those_that_fit(revs, others)})
             complete = complete and len(parts[-1]["since"]) == len(others)
         return [msgspec.json.encode({**options, **part}) for part in parts], complete
+
+
+def _those_that_fit(revs: Mapping[str, int], keys: list[str]) -> dict[str, int]:
+    """The revs of as many `keys` as one frame has room for."""
+    since: dict[str, int] = {}
+    left = SINCE_MAX_BYTES
+    for key in keys:
+        left -= len(key.encode()) + REV_BYTES
+        if left < 0:
+            break
+        since[key] = revs[key]
+    return since
 
 
 def _chunks(keys: tuple[str, ...]) -> list[list[str]]:

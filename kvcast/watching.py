@@ -66,6 +66,7 @@ class Watch:
         self._socket: ClientConnection | None = None
         self._failures = 0
         self._served = False
+        self._unanswered = 0  # subscriptions of this connection whose `subbed` has not come
         self._updates = self._run()
         self.clock_ahead_seconds: float | None = None  # the server's clock against ours, as of its last hello or hb
 
@@ -76,7 +77,7 @@ class Watch:
 
     @property
     def since(self) -> dict[str, int]:
-        return dict(self._seen.revs)
+        return self._seen.resumable(self._wanted.keys)
 
     def __iter__(self) -> Self:
         return self
@@ -145,13 +146,18 @@ class Watch:
             self.clock_ahead_seconds = frame.time - time()
         if frame.op == "hello":
             self._seen.greeted(frame.epoch)
+            self._seen.resume_began()
             subscriptions, complete = self._wanted.messages(self._seen)
+            self._unanswered = len(subscriptions)
             for subscription in subscriptions:
                 socket.send(subscription.decode())
             if self._wanted.mode == "every" and not complete:
                 self._on_notice(Notice("gap", "Too many keys to resume each tick; their current values follow."))
         elif frame.op == "subbed":
             self._failures, self._served = 0, True
+            self._unanswered -= 1
+            if not self._unanswered:
+                self._seen.resume_ended()
             self._on_notice(Notice("connected", f"Watching {self._transport.url}."))
             if frame.absent:
                 self._on_notice(Notice("absent", f"Not there yet: {', '.join(frame.absent)}.", frame.absent))

@@ -409,6 +409,33 @@ def test_another_epoch_forgets_the_revs() -> None:
     assert seen.newer("gold", 1)
 
 
+def test_a_pattern_whose_replay_was_cut_is_resumed_from_before_it() -> None:
+    seen = Seen({"p.a": 5, "p.c": 9, "gold": 3}, "epoch")
+    wanted = Wanted(("gold",), ("p.",), (), "every", None)
+
+    def since() -> dict[str, int]:
+        return {key: rev for one in wanted.messages(seen)[0] for key, rev in msgspec.json.decode(one)["since"].items()}
+
+    for _ in range(2):
+        seen.greeted("epoch")
+        seen.resume_began()
+        assert seen.newer("gold", 12) == seen.newer("p.a", 20)  # p.b, made at 11, was still to come
+        assert since() == {"gold": 12, "p.a": 5, "p.c": 9} == seen.resumable(wanted.keys)
+    seen.resume_ended()
+    assert since() == {"gold": 12, "p.a": 20, "p.c": 9}
+    seen.resume_began()
+    seen.greeted("another")
+    assert since() == {}
+
+
+def test_a_first_snapshot_that_was_cut_is_resumed_from_what_came_of_it() -> None:
+    seen = Seen()
+    seen.greeted("epoch")
+    seen.resume_began()
+    assert seen.newer("p.a", 20)
+    assert seen.resumable(()) == {"p.a": 20}
+
+
 @given(st.lists(st.text("äx", min_size=1, max_size=128), unique=True, max_size=200), st.booleans())
 def test_no_subscription_is_larger_than_a_frame_may_be(keys: list[str], by_prefix: bool) -> None:
     seen = Seen(dict.fromkeys(keys, 2 ** 63 - 1), "epoch")
