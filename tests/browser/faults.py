@@ -12,7 +12,10 @@ addEventListener("securitypolicyviolation", (event) =>
   console.error(`CSP: ${event.violatedDirective} blocked ${event.blockedURI} in ${event.sourceFile}`));
 """
 # What the browser itself says of a server that is away.
-SERVER_AWAY = r"net::ERR_(CONNECTION|SOCKET|EMPTY|INCOMPLETE|INTERNET|NETWORK|ABORTED)|WebSocket connection to|50[23] "
+SERVER_AWAY = (
+    r"net::ERR_(CONNECTION|SOCKET|EMPTY|INCOMPLETE|CONTENT_LENGTH|INTERNET|NETWORK|ABORTED)"
+    r"|WebSocket connection to|50[23] "
+)
 
 
 class Faults:
