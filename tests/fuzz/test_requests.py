@@ -90,7 +90,7 @@ def test_what_is_plain_gunicorn_reads_alike(data: bytes, changes: list[tuple[int
     assert (request.method, request.path, request.query) == (plain.method, plain.path, "")
     assert request.body.read() == plain.body
     fields = {name.replace("-", "_"): value for name, value in request.headers}
-    assert fields == {name.removeprefix("HTTP_"): value for name, value in plain.block.fields.items()}
+    assert fields == {name.removeprefix("HTTP_"): value for name, value in plain.fields().items()}
     assert not request.should_close()
     assert next(parser, None) is None, "a second request is hidden in it"
 
