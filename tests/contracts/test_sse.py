@@ -84,7 +84,7 @@ def test_the_same_objects_come_as_over_websocket(
         assert stream.until("subbed") == ws.subscribe(gold, new)
         revs = [client.set(gold, 1).rev, client.delete(gold).rev, client.set(new, 2).rev]
         following: list[Object] = [stream.next(), stream.next(), stream.next()]
-        assert following == [ws.next(), ws.next(), ws.next()]
+        assert following == [ws.change(), ws.change(), ws.change()]
     assert stream.ids == [f"{hello['epoch']}-{rev}" for rev in (first, *revs)]
 
 

@@ -99,7 +99,7 @@ def test_one_subscribe_gives_the_snapshot_and_then_what_follows(ws: WebSocket, c
     }
     assert subbed == {"op": "subbed", "keys": [gold], "absent": [], "recovered": True}
     (following,) = write(client, gold, 2346)
-    update = ws.next()
+    update = ws.change()
     assert (update["op"], update["rev"], update["value"]) == ("upd", following, 2346)
 
 
@@ -163,7 +163,7 @@ def test_a_key_named_in_two_ways_comes_once(ws: WebSocket, client: Client, uniqu
     seen = ws.subscribe(gold, prefixes=[unique_key("")], categories=[category])
     assert tick_values(seen, gold) == [1]
     write(client, gold, 2)
-    assert ws.next()["value"] == 2
+    assert ws.change()["value"] == 2
     ws.silent_for(0.2)
 
 
@@ -172,10 +172,10 @@ def test_deletion_is_told_and_recreation_is_newer(ws: WebSocket, client: Client,
     write(client, gold, 1)
     ws.subscribe(gold)
     deleted = client.delete(gold).rev
-    assert ws.next() == {"op": "del", "key": gold, "rev": deleted}
+    assert ws.change() == {"op": "del", "key": gold, "rev": deleted}
     (again,) = write(client, gold, 2)
     assert again > deleted
-    assert ws.next()["rev"] == again
+    assert ws.change()["rev"] == again
 
 
 def test_unsub_ends_it(ws: WebSocket, client: Client, unique_key: Key) -> None:
@@ -188,7 +188,7 @@ def test_unsub_ends_it(ws: WebSocket, client: Client, unique_key: Key) -> None:
     write(client, gold, 1)
     write(client, btc, 2, category=unique_key("cat"))
     write(client, fence, 3)
-    assert ws.next()["key"] == fence
+    assert ws.change()["key"] == fence
 
 
 def test_unsub_takes_a_name_in_any_normal_form(ws: WebSocket, client: Client, unique_key: Key) -> None:
@@ -198,7 +198,7 @@ def test_unsub_takes_a_name_in_any_normal_form(ws: WebSocket, client: Client, un
     ws.until("hb")
     write(client, gold, 1)
     write(client, fence, 2)
-    assert ws.next()["key"] == fence
+    assert ws.change()["key"] == fence
 
 
 def test_unsub_of_a_key_leaves_what_a_prefix_covers(ws: WebSocket, client: Client, unique_key: Key) -> None:
@@ -539,7 +539,7 @@ def test_a_message_in_parts_with_control_frames_between(ws: WebSocket, unique_ke
         frame(TEXT, text[:cut], end=False) + frame(PING, b"one") + frame(0, text[cut : cut + 1], end=False)
         + frame(0, b"", end=False) + frame(PING, b"") + frame(0, text[cut + 1 :])
     )  # fmt: skip
-    assert ws.next() == {"op": "subbed", "keys": [key], "absent": [key], "recovered": True}
+    assert ws.change() == {"op": "subbed", "keys": [key], "absent": [key], "recovered": True}
     assert ws.pongs_heard == [b"one", b""]
 
 

@@ -145,7 +145,7 @@ def test_a_socket_must_send_its_token_first(closed: Server) -> None:
         with watching(closed, token, keys=[BTC]) as ws:
             assert code_of(ws) == 4401
     with watching(closed, READER, keys=[BTC, GOLD]) as ws:
-        assert [ws.next()["op"] for _ in range(3)] == ["snap", "snap", "subbed"]
+        assert [ws.change()["op"] for _ in range(3)] == ["snap", "snap", "subbed"]
 
 
 def test_a_socket_that_says_nothing_is_closed(closed: Server) -> None:
@@ -157,7 +157,7 @@ def test_a_socket_that_says_nothing_is_closed(closed: Server) -> None:
 def test_the_key_of_the_address_waits_for_the_token(closed: Server) -> None:
     with WebSocket(closed.url, f"/ws/{quote(BTC)}") as ws:
         ws.send({"op": "auth", "token": CRYPTO})
-        assert ws.next()["key"] == BTC
+        assert ws.change()["key"] == BTC
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_prefix_bound_token_watches_only_its_own(closed: Server, wanted: dict[
         said = ws.next()
         assert (said["op"], said["code"]) in {("error", "forbidden"), ("error", "invalid_key")}
         ws.send({"op": "sub", "prefixes": ["closed.crypto."]})
-        assert ws.next()["key"] == BTC
+        assert ws.change()["key"] == BTC
 
 
 def test_an_event_stream_needs_the_header(closed: Server) -> None:
@@ -240,7 +240,7 @@ def test_a_revoked_token_is_let_go_of_and_a_new_one_taken_without_a_restart(
             ws = stack.enter_context(WebSocket(url))
             ws.send({"op": "auth", "token": token})
             ws.send({"op": "sub", "keys": [BTC]})
-            assert [ws.next()["op"] for _ in range(2)] == ["snap", "subbed"]
+            assert [ws.change()["op"] for _ in range(2)] == ["snap", "subbed"]
             return ws
 
         def answers(ws: WebSocket) -> bool:

@@ -115,6 +115,12 @@ class Reader(Connection):
     def next(self, within: float = 5.0) -> Object:
         raise NotImplementedError
 
+    def change(self) -> Object:
+        """The next object that is no heartbeat, which comes at any time."""
+        while (found := self.next())["op"] == "hb":
+            pass
+        return found
+
     def until(self, op: str, within: float = 5.0, **members: Any) -> list[Object]:
         """Every object up to and with the first that has `op` and `members`."""
         ends = time.monotonic() + within
