@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import gevent
+
 from kvcast.errors import KvcastError
 from kvcast.tokens import Token
 from kvcast.web import Answer, Environ, FunctionApp
 from kvcast.web.answers import NOSNIFF
 from kvcast.web.cors import allowing
 from kvcast.web.limiting import Limit
+from kvcast.web.observing import Observer
 
 from functions.plain_connection import PlainConnection, header_lines
 from functions.plain_requests import Block, Plain
@@ -84,9 +87,31 @@ class Callers:
         return Caller(token, self._limit.counted_as(environ) if token else "", further)
 
 
-def answer_lines(answer: Answer) -> str:
-    """The head of `answer`, without those of the limit and what is further."""
-    return header_lines([*answer.headers, ("Content-Length", str(len(answer.body))), NOSNIFF])
+class Tally:
+    """Answers of one route, counted once for all that are ready together. then: is told how many."""
+
+    def __init__(self, observer: Observer, route: str, then: Callable[[int], object] = lambda _number: None) -> None:
+        self._observer = observer
+        self._route = route
+        self._then = then
+        self._seconds: dict[int, list[float]] = {}  # by status
+
+    def add(self, status: int, seconds: float) -> None:
+        if not self._seconds:
+            gevent.get_hub().loop.run_callback(self._count)
+        self._seconds.setdefault(status, []).append(seconds)
+
+    def _count(self) -> None:
+        ready, self._seconds = self._seconds, {}
+        for status, seconds in ready.items():
+            self._then(len(seconds))
+            self._observer.done_many(self._route, status, seconds)
+
+
+def answer_lines(answer: Answer, told: tuple[int, int, int], further: str) -> str:
+    """The head of `answer`. told: by its client's limit."""
+    lines = header_lines([*answer.headers, ("Content-Length", str(len(answer.body))), NOSNIFF])
+    return lines + RATE_LINES % told + further
 
 
 def _nothing(*_arguments: object) -> None:

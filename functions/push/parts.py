@@ -104,20 +104,12 @@ def check_pace(wanted: Subscribe) -> None:
         raise InvalidRequest("max_rate skips values, so it goes with mode latest only.", code="bad_message")
 
 
-def public_host(environ: Environ, trusted_hops: int) -> str:
-    """The host that browsers ask the outermost of the trusted proxies for, as ProxyFix takes it for the views."""
-    return _forwarded(environ, "HOST", trusted_hops) or str(environ.get("HTTP_HOST", ""))
-
-
 def public_scheme(environ: Environ, trusted_hops: int) -> str | None:
     """How browsers speak to the outermost of the trusted proxies; None where none says it. Traefik says wss and ws."""
-    said = _forwarded(environ, "PROTO", trusted_hops).lower()
-    return {"https": "https", "wss": "https", "http": "http", "ws": "http"}.get(said)
-
-
-def _forwarded(environ: Environ, what: str, trusted_hops: int) -> str:
-    said = environ.get(f"HTTP_X_FORWARDED_{what}", "").split(",")
-    return said[-trusted_hops].strip() if trusted_hops and len(said) >= trusted_hops else ""
+    said = environ.get("HTTP_X_FORWARDED_PROTO", "").lower().split(",")
+    if not trusted_hops or len(said) < trusted_hops:
+        return None
+    return {"https": "https", "wss": "https", "http": "http", "ws": "http"}.get(said[-trusted_hops].strip())
 
 
 def check_origin(origin: str | None, host: str, scheme: str | None, allowed: frozenset[str]) -> None:

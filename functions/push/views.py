@@ -16,7 +16,7 @@ from kvcast.web.requests import key_in_path
 
 from functions.push.drain import Drain
 from functions.push.events import open_stream
-from functions.push.parts import Parts, check_origin, public_host, public_scheme
+from functions.push.parts import Parts, check_origin, public_scheme
 from functions.push.sessions import Session
 from functions.push.sockets import taken_over
 
@@ -37,7 +37,7 @@ def install_routes(app: FunctionApp, parts: Parts, drain: Drain, report: WorkerR
     app.add_url_rule(
         "/sse", "sse", app.limit("read", app.settings.read_limit).decorate(lambda: open_stream(parts, report))
     )
-    app.wsgi_app = Handshake(app.wsgi_app, app)  # type: ignore[method-assign]
+    app.put_in_front(lambda behind: Handshake(behind, app))
 
 
 def _switching(environ: Environ) -> bytes:
@@ -87,8 +87,7 @@ class Handshake:
             raise InvalidRequest("Only version 13 of the WebSocket protocol is spoken here (RFC 6455).")
         if environ["PATH_INFO"] != "/ws":
             key_in_path(environ, "/ws/")
-        hops = self._settings.trusted_hops
         check_origin(
-            environ.get("HTTP_ORIGIN"), public_host(environ, hops), public_scheme(environ, hops),
-            self._settings.allowed_origins,
+            environ.get("HTTP_ORIGIN"), environ.get("HTTP_HOST", ""),
+            public_scheme(environ, self._settings.trusted_hops), self._settings.allowed_origins,
         )

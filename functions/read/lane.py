@@ -10,15 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import gevent
-
 from kvcast.errors import KvcastError
 from kvcast.tokens import require_reading
 from kvcast.web import Environ, FunctionApp
 from kvcast.web.answers import JSON, NOSNIFF, STATUS_LINES, error_answer
 from kvcast.web.requests import etags
 
-from functions.callers import RATE_LINES, Callers, answer_lines
+from functions.callers import RATE_LINES, Callers, Tally, answer_lines
 from functions.plain_connection import ANSWERED, Pending, PlainConnection, header_lines
 from functions.plain_requests import Plain
 from functions.read.l1 import Entry
@@ -42,8 +40,7 @@ class Lane:
         self._needs_token = app.settings.read_auth == "token"
         self._limit = app.limit("read", app.settings.read_limit)
         self._callers = Callers(app, self._limit, lambda _environ: True)
-        self._seconds: dict[str, list[float]] = {_OK: [], _UNCHANGED: []}  # of answers that are not counted yet
-        self._is_counting = False
+        self._tally = Tally(app.observer, ROUTE, lambda number: lookup().count_held(number))
 
     def take(self, plain: Plain, connection: PlainConnection) -> Pending | None:
         """Answer the request, or return None where the view has to."""
@@ -57,7 +54,7 @@ class Lane:
         try:
             if self._needs_token:
                 require_reading(caller.token, (entry.change.key,))
-            status = _UNCHANGED if _is_known(entry, plain) else _OK
+            status = 304 if _is_known(entry, plain) else 200
         except KvcastError:
             return None
         environ = self._callers.environ(plain, connection)
@@ -68,8 +65,8 @@ class Lane:
         if refusal is not None:
             answer = error_answer(refusal)
             self._observer.done(environ, ROUTE, answer.status, time.perf_counter() - started)
-            lines = answer_lines(answer) + RATE_LINES % told + further
-            connection.send(connection.head(STATUS_LINES[answer.status]), lines, answer.body)
+            head = connection.head(STATUS_LINES[answer.status])
+            connection.send(head, answer_lines(answer, told, further), answer.body)
         else:
             self._note(status, environ, time.perf_counter() - started)
             self._send(connection, entry, status, told, further)
@@ -77,32 +74,21 @@ class Lane:
 
     @staticmethod
     def _send(
-        connection: PlainConnection, entry: Entry, status: str, told: tuple[int, int, int], further: str
+        connection: PlainConnection, entry: Entry, status: int, told: tuple[int, int, int], further: str
     ) -> None:
-        if status is _OK:
+        if status == 200:
             connection.send(
                 connection.head(_OK), _OK_LINES % (entry.etag, len(entry.body), *told) + further, entry.body
             )
         else:
             connection.send(connection.head(_UNCHANGED), _UNCHANGED_LINES % (entry.etag, *told) + further, b"")
 
-    def _note(self, status: str, environ: Environ, seconds: float) -> None:
+    def _note(self, status: int, environ: Environ, seconds: float) -> None:
         if self._observer.traces:
             self._lookup().count_held(1)
-            self._observer.done(environ, ROUTE, int(status[:3]), seconds)
-            return
-        if not self._is_counting:
-            self._is_counting = True
-            gevent.get_hub().loop.run_callback(self._count)
-        self._seconds[status].append(seconds)
-
-    def _count(self) -> None:
-        self._is_counting = False
-        for status, seconds in self._seconds.items():
-            if seconds:
-                self._seconds[status] = []
-                self._lookup().count_held(len(seconds))
-                self._observer.done_many(ROUTE, int(status[:3]), seconds)
+            self._observer.done(environ, ROUTE, status, seconds)
+        else:
+            self._tally.add(status, seconds)
 
 
 def _is_known(entry: Entry, plain: Plain) -> bool:

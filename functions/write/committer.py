@@ -117,18 +117,19 @@ class Committer:
     def _run_for_ever(self) -> None:
         while True:
             units = self._gather()
+            size = size_of(units)
             try:
                 began = time.monotonic()
                 if units:
-                    self._turns.began(size_of(units), self._group_most)
+                    self._turns.began(size, self._group_most)
                     self._commit_units(units)
-                    self._suit(size_of(units), time.monotonic() - began)
+                    self._suit(size, time.monotonic() - began)
             except Exception as error:  # whatever it is, nobody may wait for ever, and the next group is due
                 _log.exception("A group commit failed for a reason that nobody foresaw")
                 self._fail(units, InternalError(f"The write failed ({type(error).__name__}); it was logged."))
             finally:
                 self._turns.ended()
-                self._waiting -= size_of(units)
+                self._waiting -= size
 
     def _gather(self) -> list[Unit]:
         """What waits and is still wanted, after what has waited aside; nothing where that is still held."""

@@ -14,8 +14,6 @@ from __future__ import annotations
 import time
 from threading import Event
 
-import gevent
-
 from kvcast.errors import KvcastError, OutcomeUnknown, Overloaded
 from kvcast.loops import start_loop
 from kvcast.messages import Change, Write, decode_write
@@ -26,7 +24,7 @@ from kvcast.web.answers import JSON, NOSNIFF, STATUS_LINES, error_answer
 from kvcast.web.observing import REQUEST_ID
 from kvcast.web.requests import require_json
 
-from functions.callers import RATE_LINES, Callers, answer_lines
+from functions.callers import RATE_LINES, Callers, Tally, answer_lines
 from functions.plain_connection import PlainConnection, header_lines
 from functions.plain_requests import Plain
 from functions.write.committer import LATE, SLOW, WAIT_SECONDS, Committer
@@ -56,7 +54,7 @@ class Lane:
         self._committer = committer
         self._callers = Callers(app, self._limit, _may_pass)
         self._waiting: set[_Pending] = set()
-        self._seconds: list[float] = []  # of the answers that are not counted yet
+        self._tally = Tally(app.observer, ROUTE)  # of the whole group
 
     def start(self) -> None:
         start_loop("late-answers", self._watch)
@@ -103,18 +101,11 @@ class Lane:
                 self._observer.say(pending.environ, rev=result.rev)
                 self._observer.done(pending.environ, ROUTE, 200, seconds)
                 return
-            if not self._seconds:
-                gevent.get_hub().loop.run_callback(self._count)  # when the whole group is answered
-            self._seconds.append(seconds)
+            self._tally.add(200, seconds)
         else:
             answer = error_answer(result)
-            lines = answer_lines(answer)
-            pending.send(STATUS_LINES[answer.status], lines + RATE_LINES % told + pending.further, answer.body)
+            pending.send(STATUS_LINES[answer.status], answer_lines(answer, told, pending.further), answer.body)
             self._observer.done(pending.environ, ROUTE, answer.status, seconds)
-
-    def _count(self) -> None:
-        seconds, self._seconds = self._seconds, []
-        self._observer.done_many(ROUTE, 200, seconds)
 
     def _watch(self) -> None:
         while True:

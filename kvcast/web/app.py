@@ -51,10 +51,8 @@ class FunctionApp(Flask):
         self.rate_limiter = install_limiter(self, redis_url=settings.redis_url if shared_limits else "")
         self.url_map.merge_slashes = False  # `//` in an address is an error of the client, not a redirect
         self._fast = FastPath(Gate(self.wsgi_app, self.health, settings.management_port), self.observer)
-        self.wsgi_app = self._fast  # type: ignore[method-assign]
-        if settings.allowed_origins:
-            self.wsgi_app = Cors(self._fast, settings.allowed_origins)  # type: ignore[method-assign]
-        self.wsgi_app = self.behind_proxies(self.wsgi_app)  # type: ignore[method-assign,assignment]
+        self._inner: WsgiApp = Cors(self._fast, settings.allowed_origins) if settings.allowed_origins else self._fast
+        self.wsgi_app = self.behind_proxies(self._inner)  # type: ignore[method-assign,assignment]
         self._install_errors()
         self._install_observing()
         for path, endpoint in for_operators(self.health).items():
@@ -69,6 +67,11 @@ class FunctionApp(Flask):
         """`app`, whose callers are those in front of as many proxies as are trusted (KVCAST_TRUSTED_HOPS)."""
         hops = self.settings.trusted_hops
         return ProxyFix(app, x_for=hops, x_proto=hops, x_host=hops) if hops else app
+
+    def put_in_front(self, make: Callable[[WsgiApp], WsgiApp]) -> None:
+        """Have `make` of what answers until now answer, still behind the trusted proxies."""
+        self._inner = make(self._inner)
+        self.wsgi_app = self.behind_proxies(self._inner)  # type: ignore[method-assign,assignment]
 
     def limit(self, scope: str, rate: str) -> Limit:
         return Limit(self.rate_limiter, self.keyring, scope, rate)

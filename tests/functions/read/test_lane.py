@@ -186,5 +186,5 @@ def test_every_answer_is_counted(opened: Open) -> None:
     before = [counter._value.get() for counter in counters]
     for match in ("*", "*", '"0"'):
         world.take(**{"If-None-Match": match})
-    world.lane._count()
+    world.lane._tally._count()
     assert [counter._value.get() - start for counter, start in zip(counters, before, strict=True)] == [3, 1, 2]
