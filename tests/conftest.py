@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from kvcast.config import Settings
 from kvcast.embedded import FUNCTIONS_ROLE, Stores
@@ -78,6 +80,9 @@ class Server:
 def pytest_configure() -> None:
     """A shell ignores SIGINT in what it runs in the background, and so would every child that a test interrupts."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A busy machine is slow, and that is no finding.
+    hypothesis_settings.register_profile("kvcast", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    hypothesis_settings.load_profile("kvcast")
 
 
 @pytest.fixture(scope="session", autouse=True)

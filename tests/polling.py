@@ -8,12 +8,14 @@ from typing import TypeVar
 
 T = TypeVar("T")
 POLL_SECONDS = 0.01
+HANG_SECONDS = 30.0  # what takes longer hangs, on a slow and busy machine too
 
 
-def eventually(check: Callable[[], T], within: float = 5.0, every: float = POLL_SECONDS) -> T:
+def eventually(check: Callable[[], T], within: float = HANG_SECONDS, every: float = POLL_SECONDS) -> T:
     """The first true answer of `check`. An AssertionError of it counts as no; after `within` seconds it is raised.
 
-    every: seconds between two checks, more where asking is dear.
+    within: other than that only where it is a promise that is tested. every: seconds between two checks, more where
+    asking is dear.
     """
     deadline = time.monotonic() + within
     while True:

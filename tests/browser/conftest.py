@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from kvcast.embedded import Stores
 from tests.browser.chromium import NoChromium, launch
@@ -19,9 +19,11 @@ from tests.browser.faults import Faults
 from tests.calls import Caller
 from tests.conftest import Server
 from tests.databases import Database
+from tests.polling import HANG_SECONDS
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_MS = 10_000
+PATIENCE_MS = 1000 * HANG_SECONDS
+expect.set_options(timeout=PATIENCE_MS)
 PRICES = {
     ("gold", "metal"): 2345.60, ("vàng-SJC", "metal"): 8450.00, ("silver", "metal"): 29.40,
     ("bitcoin", "crypto"): 97_250.10, ("ether", "crypto"): 3120.50, ("oil.brent", "energy"): 78.30,
@@ -163,4 +165,4 @@ def feed(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     yield start
     for process in running:
         process.terminate()
-        process.wait(10)
+        process.wait(HANG_SECONDS)

@@ -13,8 +13,8 @@ addEventListener("securitypolicyviolation", (event) =>
 """
 # What the browser itself says of a server that is away.
 SERVER_AWAY = (
-    r"net::ERR_(CONNECTION|SOCKET|EMPTY|INCOMPLETE|CONTENT_LENGTH|INTERNET|NETWORK|ABORTED)"
-    r"|WebSocket connection to|50[23] "
+    r"net::ERR_(?!BLOCKED)"  # there are many words for a connection that was cut or could not be made
+    r"|WebSocket connection to|50[234] "
 )
 
 

@@ -8,9 +8,11 @@ import urllib.request
 from playwright.sync_api import Locator, Page, expect
 
 from tests.conftest import Server
-from tests.polling import eventually
+from tests.polling import HANG_SECONDS, eventually
 
-SEEN_WITHIN_MS = 2_000  # how soon a page must tell that the server is gone
+# How soon a page must tell that the server is gone. Two seconds are promised and tried in tests/web/silence.test.mjs;
+# a busy machine is slower. A page that only waits for the heartbeat, every 10 s, tells later than this.
+SEEN_WITHIN_MS = 10_000
 _VISIBILITY = """(hidden) => {
   const state = hidden ? "hidden" : "visible";
   Object.defineProperty(document, "visibilityState", { configurable: true, get: () => state });
@@ -24,9 +26,8 @@ def state(page: Page) -> Locator:
     return page.locator("#state")
 
 
-def expect_live(page: Page, within_ms: float = 15_000) -> None:
-    """Well above the longest wait between two attempts."""
-    expect(state(page)).to_have_attribute("data-state", "live", timeout=within_ms)
+def expect_live(page: Page) -> None:
+    expect(state(page)).to_have_attribute("data-state", "live")
 
 
 def expect_not_live(page: Page) -> None:
@@ -54,7 +55,7 @@ def metric(server: Server, name: str) -> float:
     return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if re.match(rf"{name}[ {{]", line))
 
 
-def eventually_true(page: Page, expression: str, within: float = 10.0) -> None:
+def eventually_true(page: Page, expression: str, within: float = HANG_SECONDS) -> None:
     """Like wait_for_function, which the pages' CSP forbids."""
     eventually(lambda: page.evaluate(expression), within)
 

@@ -13,9 +13,10 @@ from playwright.sync_api import Page, expect
 
 from kvcast.tokens import Token, digest_of
 from tests.browser.faults import Faults
+from tests.browser.looking import eventually_true
 from tests.calls import Caller
 from tests.conftest import Server
-from tests.polling import eventually
+from tests.polling import HANG_SECONDS, eventually
 
 Names = Callable[..., str]
 REFUSED = r"status of 4\d\d"  # the browser's own note of an answer that the page handles
@@ -94,7 +95,7 @@ def test_a_key_is_added_and_edited_exactly_as_written(console: Page, call: Calle
     row = console.locator("#rows tr")
     expect(row.locator("td").first).to_have_text("2345.60")
     assert stored(call, key) == b"2345.60"
-    assert call.get(key).json()["category"] == "kim.loại"
+    assert eventually(lambda: call.get(key).json()["category"] == "kim.loại")
     press(console, "Edit", key)
     expect(console.locator("#value")).to_have_value("2345.60")
     assert 3500 < int(console.locator("#ttl").input_value()) <= 3600
@@ -203,7 +204,7 @@ def test_a_key_that_is_fed_can_be_deleted(
     expect(console.locator("#undo li")).to_have_count(1)
     expect(console.locator("#keys-status")).to_contain_text(f"Deleted {key}")
     running.terminate()
-    running.wait(10)
+    running.wait(HANG_SECONDS)
     assert [row["action"] for row in call("GET", "/audit").json()["data"] if row["key"] == key] == ["delete"]
 
 
@@ -251,9 +252,13 @@ def test_the_last_key_in_sight_is_whole(
     page.goto(f"{fresh_app.url}/admin#token={fresh_app.token}")
     expect(page.locator("#rows tr")).to_have_count(40)
     bottom = "(node) => node.getBoundingClientRect().bottom"
-    end = page.locator(".keys .scroll").evaluate(bottom)
-    edges = page.locator("#rows tr").evaluate_all(f"(rows) => rows.map({bottom})")
-    assert min(abs(end - edge) for edge in edges) < 2
+
+    def cut_off() -> float:
+        end = page.locator(".keys .scroll").evaluate(bottom)
+        edges = page.locator("#rows tr").evaluate_all(f"(rows) => rows.map({bottom})")
+        return float(min(abs(end - edge) for edge in edges))
+
+    eventually(lambda: cut_off() < 2)
 
 
 def test_a_csv_with_bad_lines_is_imported_and_each_is_reported(
@@ -267,20 +272,21 @@ def test_a_csv_with_bad_lines_is_imported_and_each_is_reported(
     console.locator("#import-category").fill("nhóm-chung")
     import_file(console, "giá vàng.csv", content)
     expect(console.locator("#import-status")).to_contain_text("Done: 4 lines written, 4 refused")
+    expect(console.locator("#refused-rows tr")).to_have_count(4)
     rows = [row.split("\t") for row in console.locator("#refused-rows").inner_text().splitlines()]
     assert [row[0] for row in rows] == ["3", "5", "7", "11"]
     parts = ("key holds '/'", "1 column, fewer", "value is empty", "not UTF-8")
     assert all(part in row[1] for row, part in zip(rows, parts, strict=True)), rows
     assert stored(call, key) == b"2345.60"
     assert stored(call, f"{key}.text") == '"xin chào"'.encode()
-    assert call.get(f"{key}.quoted").json()["value"] == 'one; two\nthree "four"'
-    assert call.get(f"{key}.last").json()["category"] == "nhóm-chung"
+    assert eventually(lambda: call.get(f"{key}.quoted").json()["value"] == 'one; two\nthree "four"')
+    assert eventually(lambda: call.get(f"{key}.last").json()["category"] == "nhóm-chung")
     with console.expect_download() as saved:
         console.locator("#refused-save").click()
     saved.value.save_as(tmp_path / "refused.csv")
     assert (tmp_path / "refused.csv").read_text("utf-8-sig").splitlines()[0] == "line,reason"
-    newest = call("GET", "/audit?limit=1").json()["data"][0]
-    assert (newest["action"], newest["count"], newest["note"]) == ("batch", 4, "Import giá vàng.csv")
+    audited = [row for row in call("GET", "/audit").json()["data"] if row["note"] == "Import giá vàng.csv"]
+    assert [(row["action"], row["count"]) for row in audited] == [("batch", 4)]
 
 
 def test_ndjson_keeps_values_to_the_byte_and_comes_out_as_it_went_in(
@@ -325,7 +331,7 @@ def test_an_import_waits_for_a_server_that_is_away_and_loses_no_line(
     import_file(page, "late.csv", b"key,value\n" + b"".join(b"late.%d,%d\n" % (n, n) for n in range(1200)))
     expect(page.locator("#import-status")).to_contain_text("Waiting for the server, no line is lost")
     fresh_app.start()
-    expect(page.locator("#import-status")).to_contain_text("Done: 1200 lines written, 0 refused", timeout=30_000)
+    expect(page.locator("#import-status")).to_contain_text("Done: 1200 lines written, 0 refused")
 
 
 def test_a_cancelled_import_says_what_was_kept(page: Page, fresh_app: Server, faults: Faults) -> None:
@@ -353,8 +359,8 @@ def test_functions_and_latency_are_measured_to_the_painted_frame(console: Page, 
         call.rev_of(key, "2")
         return figures.nth(3).locator("td").first.inner_text().removesuffix("\u2013")
 
-    text = eventually(painted, within=15)
-    assert 0 < float(text.removesuffix(" ms").replace(",", "")) < 2000
+    text = eventually(painted)
+    assert 0 < float(text.removesuffix(" ms").replace(",", "")) < 1000 * HANG_SECONDS
     for stage in range(3):
         expect(figures.nth(stage).locator("td").first).to_have_text(re.compile(r"≤ [\d.,]+ ms"))
     expect(console.locator("#latency-note")).to_contain_text("changes of the listed keys")
@@ -375,11 +381,11 @@ def test_a_clock_that_is_wrong_changes_neither_latency_nor_age(
         call.rev_of(key, "2")
         return page.locator("#latency-rows tr").nth(3).locator("td").first.inner_text().removesuffix("\u2013")
 
-    assert float(eventually(painted, within=15).removesuffix(" ms").replace(",", "")) < 2000
+    assert float(eventually(painted).removesuffix(" ms").replace(",", "")) < 1000 * HANG_SECONDS  # and not an hour
     page.goto(f"{app.url}/viewer/{key}")
     call.rev_of(key, "3")
     expect(page.locator("#value")).to_have_text("3")
-    expect(page.locator("#age")).to_have_text(re.compile(r"^[0-3] s ago$"))
+    expect(page.locator("#age")).to_have_text(re.compile(r"^\d\d? s ago$"))
 
 
 def test_a_token_that_may_only_write_is_told_what_it_may_not_see(
@@ -410,7 +416,7 @@ def test_it_speaks_vietnamese_and_switches(new_page: Callable[..., Page], consol
     page.goto(console_url)
     expect(page.locator("#edit-title")).to_have_text("Thêm khóa")
     expect(page.locator("#functions-notes")).to_contain_text("Không chạy trong Kubernetes")
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    eventually_true(page, "document.documentElement.scrollWidth <= innerWidth")
     page.locator("#language").click()
     expect(page.locator("#edit-title")).to_have_text("Add a key")
     expect(page.locator("#functions-notes")).to_contain_text("Not in Kubernetes")

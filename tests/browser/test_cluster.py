@@ -31,8 +31,9 @@ def open_console(page: Page, server: Server) -> None:
 
 
 def test_replicas_autoscaler_and_pods_of_a_function_are_shown_and_followed(
-    page: Page, podded: Server, api: Api
+    new_page: Callable[..., Page], podded: Server, api: Api
 ) -> None:
+    page = new_page(reduced_motion="reduce")  # so that no colour is between two for axe
     open_console(page, podded)
     push = page.locator("#functions-rows tr").nth(2).locator("td")
     expect(push.nth(0)).to_have_text("3")
@@ -50,7 +51,7 @@ def test_replicas_autoscaler_and_pods_of_a_function_are_shown_and_followed(
     expect(page.locator("#functions-notes")).not_to_contain_text("Kubernetes")
     assert violations(page) == []
     api.answers[PODS] = items("Pod", pod("push-a"), pod("push-b"), pod("push-c", "Pending", ready=False))
-    expect(pods).to_contain_text(["● Running", "● Running", "▲ Pending"], timeout=15_000)
+    expect(pods).to_contain_text(["● Running", "● Running", "▲ Pending"])
 
 
 def test_what_the_service_account_may_not_see_is_said_with_the_mend(page: Page, podded: Server, api: Api) -> None:

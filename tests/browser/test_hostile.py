@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.faults import Faults
-from tests.browser.looking import open_live
+from tests.browser.looking import eventually_true, open_live
 from tests.calls import Caller
 from tests.conftest import Server
 
@@ -129,7 +129,7 @@ def test_the_viewer_of_a_hostile_key_is_live(page: Page, app: Server) -> None:
 def test_an_address_that_names_no_key_is_answered_in_words(page: Page, app: Server, faults: Faults, key: str) -> None:
     faults.expect(r"status of 40[04]")
     page.goto(f"{app.url}/viewer/{key if key.startswith(('%', '..')) else page.evaluate('encodeURIComponent', key)}")
-    assert page.evaluate("document.body.innerText.length > 20")
+    eventually_true(page, "document.body.innerText.length > 20")
     assert page.evaluate("document.querySelectorAll('script:not([src]), img, svg').length === 0")
 
 

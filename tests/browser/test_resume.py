@@ -43,7 +43,7 @@ def test_a_server_that_comes_back_makes_the_page_right_by_itself(
     expect_not_live(gold)
     fresh_app.start()
     Caller(fresh_app.url, fresh_app.token).rev_of("gold", "2345.70")
-    expect(gold.locator(VALUE)).to_have_text("2345.70", timeout=15_000)
+    expect(gold.locator(VALUE)).to_have_text("2345.70")
     expect_live(gold)
     expect(gold.locator("#state-age")).to_be_empty()
 
@@ -54,7 +54,7 @@ def test_a_key_that_was_deleted_meanwhile_is_gone(gold: Page, fresh_app: Server,
     expect_not_live(gold)
     fresh_app.start()
     assert Caller(fresh_app.url, fresh_app.token)("DELETE", "/keys/gold").status == 200
-    expect(gold.locator("main")).to_contain_text("This key was deleted", timeout=15_000)
+    expect(gold.locator("main")).to_contain_text("This key was deleted")
     expect(gold.locator("main")).not_to_contain_text("2345.60", use_inner_text=True)
     expect_live(gold)
 
@@ -76,7 +76,7 @@ def test_a_board_survives_the_death_of_its_server(
         assert call("DELETE", "/keys/gold").status == 200
         call.rev_of("copper", "4.310")
     for text in ("29.420", "4.310"):
-        expect(page.locator("main")).to_contain_text(text, timeout=15_000)
+        expect(page.locator("main")).to_contain_text(text)
     expect(page.locator("main")).not_to_contain_text("2345.60")
     expect_live(page)
 
@@ -122,5 +122,5 @@ def test_a_page_that_was_cut_off_shows_what_was_written_meanwhile(
         for value in ("1.20", "1.30", "1.40"):
             call.rev_of(key, value)
         network.mend()
-        expect(page.locator(VALUE)).to_have_text("1.40", timeout=15_000)
+        expect(page.locator(VALUE)).to_have_text("1.40")
         expect_live(page)

@@ -99,7 +99,7 @@ def test_every_tab_tells_that_the_server_died_and_comes_back(
         call.rev_of("gold", "1.00")
         call.rev_of("silver", "2.00")
     for tab, value in zip(two_tabs, ("1.00", "2.00"), strict=True):
-        expect(tab.locator("#value")).to_have_text(value, timeout=15_000)
+        expect(tab.locator("#value")).to_have_text(value)
         expect_live(tab)
     assert viewers(fresh_app) == 1
 

@@ -14,6 +14,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from tests.polling import HANG_SECONDS
+
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 Object = dict[str, Any]
 
@@ -57,7 +59,7 @@ class Connection:
 
     def __init__(
         self, url: str, path: str, headers: Mapping[str, str], *, receive_buffer: int | None = None,
-        within: float = 10.0,
+        within: float = HANG_SECONDS,
     ) -> None:
         parts = urlsplit(url)
         self.sock = socket.socket()
@@ -112,7 +114,7 @@ class Connection:
 class Reader(Connection):
     """Objects one after the other, however they are framed."""
 
-    def next(self, within: float = 5.0) -> Object:
+    def next(self, within: float = HANG_SECONDS) -> Object:
         raise NotImplementedError
 
     def change(self) -> Object:
@@ -121,7 +123,7 @@ class Reader(Connection):
             pass
         return found
 
-    def until(self, op: str, within: float = 5.0, **members: Any) -> list[Object]:
+    def until(self, op: str, within: float = HANG_SECONDS, **members: Any) -> list[Object]:
         """Every object up to and with the first that has `op` and `members`."""
         ends = time.monotonic() + within
         seen: list[Object] = []
@@ -133,7 +135,7 @@ class Reader(Connection):
             if seen[-1]["op"] == op and members.items() <= seen[-1].items():
                 return seen
 
-    def last(self, op: str, within: float = 5.0, **members: Any) -> Object:
+    def last(self, op: str, within: float = HANG_SECONDS, **members: Any) -> Object:
         return self.until(op, within, **members)[-1]
 
     def silent_for(self, seconds: float) -> None:
@@ -176,9 +178,9 @@ class WebSocket(Reader):
     def subscribe(self, *keys: str, **members: Any) -> list[Object]:
         """Everything up to and with `subbed`."""
         self.send({"op": "sub", "keys": list(keys)} | members)
-        return self.until("subbed", within=10)
+        return self.until("subbed")
 
-    def frame(self, within: float = 5.0) -> tuple[int, bytes]:
+    def frame(self, within: float = HANG_SECONDS) -> tuple[int, bytes]:
         """(first byte, payload) of the next frame. Raises TimeoutError, with nothing lost."""
         self.sock.settimeout(within)
         while (size := self._whole()) is None:
@@ -199,7 +201,7 @@ class WebSocket(Reader):
             length = int.from_bytes(self.data[2:head], "big")
         return (head, length) if len(self.data) >= head + length else None
 
-    def next(self, within: float = 5.0) -> Object:
+    def next(self, within: float = HANG_SECONDS) -> Object:
         """The next object. Raises Closed, or TimeoutError."""
         ends = time.monotonic() + within
         while not self._objects:
@@ -217,7 +219,7 @@ class WebSocket(Reader):
                 self._objects.extend(decoded if isinstance(decoded, list) else [decoded])
         return self._objects.popleft()
 
-    def closed(self, within: float = 5.0) -> Closed:
+    def closed(self, within: float = HANG_SECONDS) -> Closed:
         """Read to the end; how it ended."""
         ends = time.monotonic() + within
         try:
@@ -239,7 +241,7 @@ class EventStream(Reader):
         self.ids: list[str] = []
         self._events = b""
 
-    def next(self, within: float = 5.0) -> Object:
+    def next(self, within: float = HANG_SECONDS) -> Object:
         """The next event. Raises Closed at the end of the stream, TimeoutError with nothing lost but time."""
         ends = time.monotonic() + within
         while b"\n\n" not in self._events:

@@ -92,8 +92,8 @@ def test_a_refusal_is_logged_once_with_the_role_and_tried_again(own_pod: Pod, he
     own_pod.api.answers[OWN] = (403, {"kind": "Status", "code": 403})
     own_pod.worker(lambda: 3, 1)
     assert eventually(lambda: len(own_pod.told()) >= 3)
-    own_pod.api.answers[OWN] = (200, pod("push-a"))
     answered = len(own_pod.told())
+    own_pod.api.answers[OWN] = (200, pod("push-a"))
     assert eventually(lambda: len(own_pod.told()) > answered)
     assert never_within(lambda: len(own_pod.told()) > answered + 2, 0.5)
     [line] = [record.getMessage() for record in heard.records if "deletion cost" in record.getMessage()]

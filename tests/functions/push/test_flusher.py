@@ -6,6 +6,7 @@ import pytest
 from kvcast.bus.workers import WorkerReport
 from tests.functions.push.changing import change
 from tests.functions.push.test_sockets import Told
+from tests.polling import HANG_SECONDS
 
 from functions.push import flusher as module
 from functions.push.flusher import Flusher, rest_after
@@ -70,7 +71,7 @@ def test_input_is_heard_in_the_middle_of_a_round_and_reaches_those_who_come_late
     gevent.sleep(0.001)  # until it waits
     hub.offer(change("gold", 1))
     flusher._flush_ready()
-    hearing.get(timeout=5)
+    hearing.get(timeout=HANG_SECONDS)
     last = pairs[-1][1].recv(65_536)
     assert b'"rev":2' in last
     assert b'"rev":1' not in last

@@ -16,6 +16,7 @@ from kvcast.messages import Subscribe, Write
 from tests.databases import Database
 from tests.functions.push.changing import change, drained, revs
 from tests.functions.push.test_sockets import Told
+from tests.polling import HANG_SECONDS
 
 from functions.push import joining, viewer
 from functions.push.frames import Frame, change_frame, websocket_text
@@ -90,7 +91,7 @@ def test_a_subscribe_to_much_is_read_no_faster_than_the_viewer_reads(
     large.add(one)
     joining_it = gevent.spawn(joiner(large, database).join, one, wanted)
     seen: list[int] = []
-    with gevent.Timeout(20):
+    with gevent.Timeout(HANG_SECONDS):
         while not joining_it.ready():
             gevent.sleep(0.001)
             assert one.waiting_bytes < viewer.ROOM_BYTES + 2 * len(VALUE)
@@ -117,7 +118,7 @@ def test_one_who_leaves_in_the_middle_of_a_subscribe_is_waited_for_no_more(datab
     one = Viewer(lambda _: None)
     large.add(one)
     joining_it = gevent.spawn(joiner(large, database).join, one, Subscribe(keys=KEYS))
-    with gevent.Timeout(5):
+    with gevent.Timeout(HANG_SECONDS):
         while one.has_room:
             gevent.sleep(0.001)
         large.remove(one)
