@@ -77,10 +77,11 @@ test("a slower watch on the same key takes nothing away, and gets what it asked 
   connection.watch(["gold"], { maxRate: 4 }, ({ value }) => value && slow.push(value));
   await until(() => slow.length, "the value");
   assert.equal(store.asked.length, 1, "what is known was asked again");
+  const began = Date.now();
   for (let n = 2; n <= 30; n += 1) store.set("gold", String(n));
   await until(() => told.length === 31, "each tick");
   await until(() => slow.at(-1) === "30", "the last value");
-  assert.ok(slow.length <= 3, slow.join());
+  assert.ok(slow.length <= 3 + (Date.now() - began) / 250, slow.join());
 });
 
 test("what is behind another watch of the same key gets its ticks while the other gets none twice", async () => {

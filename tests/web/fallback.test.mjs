@@ -74,7 +74,7 @@ test("PollLink: any number of the longest keys fits the server's request line", 
   for (const key of keys) store.set(key, "1");
   const told = new Set();
   connection.watch(keys, {}, ({ op, key }) => op === "snap" && told.add(key));
-  await until(() => told.size === 120, "all", 9000);
+  await until(() => told.size === 120, "all");
   assert.ok(store.longestAddress > 4000 && store.longestAddress < 8000, `${store.longestAddress}`);
 });
 
@@ -146,7 +146,7 @@ test("EventLink: mode every goes on where the socket was, and says what it canno
   store.blocksSockets = true;
   for (const value of ["2", "3", "4"]) store.set("gold", value);
   await store.start(port);
-  await until(() => connection.carrier === "EventLink" && named.length === 6, "the missed ticks", 9000);
+  await until(() => connection.carrier === "EventLink" && named.length === 6, "the missed ticks");
   assert.deepEqual(named, ["1", true, "2", "3", "4", true]);
   assert.deepEqual(wide, [true, true], "nothing came under the prefix meanwhile");
   connection.watch(["other"], {}, () => {});
@@ -177,7 +177,7 @@ test("it climbs back to the socket when that is free again, and nothing is lost 
   store.set("gold", "2");
   await until(() => values.length === 2, "the update");
   store.blocksSockets = false;
-  await until(() => connection.carrier === "SocketLink", "the socket", 9000);
+  await until(() => connection.carrier === "SocketLink", "the socket");
   store.set("gold", "3");
   await until(() => values.length === 3, "the update over the socket");
   assert.deepEqual(values, ["1", "2", "3"]);
@@ -197,5 +197,5 @@ test("polling notices another epoch", async () => {
   other.set("gold", "9");
   await other.start(port);
   cleanups.push(() => other.stop());
-  await until(() => values.at(-1) === "9", "the value of the new epoch", 15_000);
+  await until(() => values.at(-1) === "9", "the value of the new epoch", 60_000);
 });

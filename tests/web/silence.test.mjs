@@ -1,13 +1,14 @@
 /* A connection that is dead without having been closed. */
 
 import assert from "node:assert/strict";
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { afterEach, test } from "node:test";
 
 import { Session } from "../../web/session.js";
 import { Silence } from "../../web/silence.js";
 import { Subscription } from "../../web/subscription.js";
 import { Store } from "./store_server.mjs";
-import { neverWithin, until } from "./waiting.mjs";
+import { neverWithin, until, waitsAskedFor } from "./waiting.mjs";
 
 const cleanups = [];
 afterEach(async () => {
@@ -33,15 +34,18 @@ const silence = (store) => {
 
 test("a quiet server that answers stays live", async () => {
   const { states } = await start();
-  assert.ok(await neverWithin(() => states.length > 1, 3000), states.join());
+  const delay = monitorEventLoopDelay();
+  delay.enable();
+  const wasQuiet = await neverWithin(() => states.length > 1, 3000);
+  delay.disable();
+  const heldUpMs = delay.max / 1e6; // both of them, and the answer to a ping with them
+  assert.ok(wasQuiet || heldUpMs > 500, states.join());
 });
 
-test("a silent death is told within two seconds while somebody looks, and taken back when it speaks", async () => {
+test("a silent death is told while somebody looks, and taken back when it speaks", async () => {
   const { store, session } = await start();
   silence(store);
-  const began = Date.now();
-  await until(() => session.state === "stale", "stale", 3000);
-  assert.ok(Date.now() - began < 2200, `${Date.now() - began} ms`);
+  await until(() => session.state === "stale", "stale", 10_000); // without a ping, after 15 s
   store.set("gold", "1");
   await until(() => session.state === "live", "live again");
 });
@@ -50,7 +54,7 @@ test("a waking page asks at once, and takes another socket when the old one is d
   const { store, session } = await start({ isWatched: false });
   silence(store);
   session.wake();
-  await until(() => store.server.peers.size > 1, "another socket", 4000);
+  await until(() => store.server.peers.size > 1, "another socket", 15_000); // without a question, after 25 s
   await until(() => session.state === "live", "live");
   assert.ok(store.asked.length >= 2);
 });
@@ -70,6 +74,23 @@ function listening(heartbeat = 10) {
   silence.heard({ op: "hello", heartbeat });
   return { silence, wait: (ms) => { now += ms; } };
 }
+
+test("while somebody looks silence is asked about, and in doubt before two seconds are over", () => {
+  const { silence, wait } = listening();
+  const checkEveryMs = 200;
+  wait(800);
+  assert.equal(silence.wantsPing, false);
+  wait(1);
+  assert.equal(silence.wantsPing, true);
+  silence.pinged();
+  assert.equal(silence.wantsPing, false);
+  wait(999);
+  assert.equal(silence.isDoubtful(true), false);
+  wait(checkEveryMs);
+  assert.deepEqual([silence.isDoubtful(true), silence.isDoubtful(false)], [true, false]);
+  silence.heard({ op: "hb" });
+  assert.equal(silence.isDoubtful(true), false);
+});
 
 test("without a ping one and a half heartbeats are doubt, and 25 s the end", () => {
   const { silence, wait } = listening();
@@ -111,14 +132,15 @@ test("browsers that lost one server do not come back in one instant", async () =
     session.watch(new Subscription(["gold"]), () => {});
   }
   await until(() => store.asked.length === 40, "all");
-  const arrivals = [];
-  const lostAt = performance.now();
-  Object.defineProperty(store, "blocksSockets", { get: () => !arrivals.push(performance.now() - lostAt) });
-  for (const peer of store.server.peers) peer.vanish();
-  await until(() => store.asked.length === 80, "all again", 9000);
-  assert.ok(Math.min(...arrivals) > 450, `the first came after ${Math.min(...arrivals)} ms`);
-  for (const at of arrivals) {
-    const together = arrivals.filter((other) => other >= at && other < at + 100).length;
+  const asked = await waitsAskedFor(async () => {
+    for (const peer of store.server.peers) peer.vanish();
+    await until(() => store.asked.length === 80, "all again");
+  });
+  const waits = asked.filter((ms) => ms > 250 && ms < 5000); // others are for frames, and for hello
+  assert.equal(waits.length, 40);
+  assert.ok(Math.min(...waits) >= 500, `the first comes after ${Math.min(...waits)} ms`);
+  for (const at of waits) {
+    const together = waits.filter((other) => other >= at && other < at + 100).length;
     assert.ok(together < 25, `${together} of 40 within 100 ms`);
   }
 });
