@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 
 from kvcast.config import Settings
@@ -55,13 +56,12 @@ class Renewal:
             told = _difference(before, settings.accepted_tokens())
             _log.info("The tokens were read again, as one of their files has changed: %s.", told)
 
-    def _look(self) -> list[tuple[int, int, int] | None]:
-        """What tells a file from another one in its place."""
-        found: list[tuple[int, int, int] | None] = []
+    def _look(self) -> list[bytes | None]:
+        """What tells the files' contents. Their times would not: one changed twice in a tick of the clock keeps its."""
+        found: list[bytes | None] = []
         for path in self._paths:
             try:
-                status = path.stat()
-                found.append((status.st_ino, status.st_mtime_ns, status.st_size))
+                found.append(sha256(path.read_bytes()).digest())
             except OSError:
                 found.append(None)
         return found

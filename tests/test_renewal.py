@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,16 @@ def entry(name: str, plain: str, grants: str = "read") -> str:
     return Token(name, parse_grants(grants), digest_of(plain)).entry()
 
 
+def write(path: Path, lines: list[str]) -> None:
+    """As if every change happened in one tick of the file system's clock."""
+    path.write_text("\n".join(lines))
+    os.utime(path, (1, 1))
+
+
 def test_it_names_the_tokens_that_are_new_and_gone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     tokens, admin = tmp_path / "tokens", tmp_path / "admin"
     admin.write_text("secret-admin")
-    tokens.write_text("\n".join([entry("ann", "secret-1"), entry("bob", "secret-2"), entry("cid", "secret-3")]))
+    write(tokens, [entry("ann", "secret-1"), entry("bob", "secret-2"), entry("cid", "secret-3")])
     environment = {"KVCAST_TOKENS_FILE": str(tokens), "KVCAST_ADMIN_TOKEN_FILE": str(admin)}
     ring = Keyring(Settings.from_environment(environment).accepted_tokens())
     renewal = Renewal(ring, environment)
@@ -35,7 +42,7 @@ def test_it_names_the_tokens_that_are_new_and_gone(tmp_path: Path, caplog: pytes
     try:
         for lines, told in steps:
             caplog.clear()
-            tokens.write_text("\n".join(lines))
+            write(tokens, lines)
             renewal.renew()
             assert [record.getMessage() for record in caplog.records][:1] == [
                 f"The tokens were read again, as one of their files has changed: {told}."
