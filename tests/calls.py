@@ -39,7 +39,7 @@ class Caller:
         assert parts.hostname is not None
         assert parts.port is not None
         self.address = (parts.hostname, parts.port)
-        self._connection = http.client.HTTPConnection(*self.address, timeout=15)
+        self._connection = http.client.HTTPConnection(*self.address, timeout=60)
         self._token = token
         self._check = check
         self._keep = False
@@ -94,7 +94,7 @@ class Caller:
 
     def raw(self, request: bytes, *, end: bool = False) -> Reply:
         """Send exactly `request` on a connection of its own; end: and close our half of it."""
-        with socket.create_connection(self.address, timeout=15) as connection:
+        with socket.create_connection(self.address, timeout=60) as connection:
             connection.sendall(request)
             if end:
                 connection.shutdown(socket.SHUT_WR)

@@ -20,7 +20,7 @@ from kvcast.config import Settings
 from kvcast.embedded import FUNCTIONS_ROLE, Stores
 from kvcast.embedded.functions import Functions
 from kvcast.storage.schema import migrate
-from tests.databases import Database
+from tests.databases import Database, patient
 
 if TYPE_CHECKING:
     from tests.calls import Caller
@@ -40,7 +40,8 @@ class Server:
         self.settings = Settings.from_environment(
             {
                 "PORT": "0", "KVCAST_ADMIN_TOKEN": TOKEN, "KVCAST_DRAIN_SECONDS": "0.2", "KVCAST_LOG_LEVEL": "debug",
-                "DATABASE_URL": stores.database_url, "REDIS_URL": stores.functions_redis_url, **environment,
+                "DATABASE_URL": stores.database_url, "REDIS_URL": patient(stores.functions_redis_url),
+                **environment,
             }
         )
         self.token = self.settings.admin_token

@@ -14,11 +14,23 @@ import redis
 from kvcast.bus.cache import Cache
 from kvcast.bus.connection import open_redis
 from kvcast.embedded import FUNCTIONS_ROLE, Stores
+from kvcast.errors import StorageUnavailable
 from kvcast.messages import Change, Write
 from kvcast.storage import reads
 from kvcast.storage.pool import Pool, Session, connect
 from kvcast.storage.schema import migrate, usable_epoch
 from kvcast.storage.writes import Statements, commit_all
+from tests.polling import eventually
+
+PATIENT_SECONDS = 10.0
+
+
+def patient(redis_url: str) -> str:
+    """With more time for Redis' answers than the quarter of a second after which it is left out for a second.
+
+    So a 200 means that Redis has the value too, however busy this machine is.
+    """
+    return f"{redis_url}&socket_timeout={PATIENT_SECONDS:g}"
 
 
 @contextmanager
@@ -31,11 +43,21 @@ def guarded_role(stores: Stores) -> Iterator[str]:
         before = path.read_text()
         path.write_text(f"local all {role} scram-sha-256\n{before}")
         connection.run("SELECT pg_reload_conf()")
+        eventually(lambda: "28P01" in _refusal(role, stores.database_url))  # it reads it a moment later
         yield role
         path.write_text(before)
         connection.run("SELECT pg_reload_conf()")
     finally:
         connection.close()
+
+
+def _refusal(role: str, url: str) -> str:
+    """Of a login with a wrong password; empty where it is let in."""
+    try:
+        connect(url.replace("kvcast@", f"{role}:wrong@", 1)).close()
+    except StorageUnavailable as error:
+        return error.message
+    return ""
 
 
 class Database:
@@ -46,8 +68,8 @@ class Database:
         self.name = f"test_{uuid.uuid4().hex[:12]}"
         self.database_url = stores.database_url.replace("/kvcast?", f"/{self.name}?")
         self.owner_url = stores.migration_url.replace("/kvcast?", f"/{self.name}?")
-        self.redis_url = stores.redis_url
-        self.redis: redis.Redis = open_redis(stores.redis_url)
+        self.redis_url = patient(stores.redis_url)
+        self.redis: redis.Redis = open_redis(self.redis_url)
         self.statements = Statements(history=True)
         self._closing: list[Pool | Session] = []
 
@@ -97,6 +119,7 @@ class Database:
     def session(self) -> Session:
         """A connection that the test holds: to leave a transaction open, or to hold a lock."""
         session = Session(connect(self.database_url))
+        session.run("SET idle_in_transaction_session_timeout = 0")
         self._closing.append(session)
         return session
 
@@ -109,6 +132,11 @@ class Database:
 
     def as_owner(self, *statements: str) -> None:
         _run(self.owner_url, *statements)
+
+    def waits_for_lock(self) -> bool:
+        """Whether a statement of anybody does."""
+        waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        return bool(self.own.run(waiting))
 
     def row(self, key: str) -> Change | None:
         return reads.latest(self.own, [key]).get(key)

@@ -83,6 +83,7 @@ class Api:
 
 
 def cluster_at(url: str, **options: float) -> Cluster:
+    options = {"timeout_seconds": 30.0, **options}
     return Cluster(Configuration(host=url, api_key={"BearerToken": "bearer the-service-account"}), "shop", **options)
 
 

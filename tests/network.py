@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+from tests.ports import port_of_our_own
+
 
 class Network:
     """Forwards TCP to the server at `url`; `self.url` is where clients go."""
@@ -18,8 +20,8 @@ class Network:
         assert parts.hostname is not None
         assert parts.port is not None
         self._target = (parts.hostname, parts.port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._port: int = self._listener.getsockname()[1]
+        self._held = contextlib.ExitStack()
+        self._port = self._held.enter_context(port_of_our_own())
         self.url = f"http://127.0.0.1:{self._port}"
         self._open: list[socket.socket] = []
         self._flows = threading.Event()
@@ -27,17 +29,30 @@ class Network:
         self._lock = threading.Lock()
         self.answers_to_lose = 0
         self.connections = 0
-        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+        self._listener = self._listen()
+
+    def _listen(self) -> socket.socket:
+        listener = socket.create_server(("127.0.0.1", self._port))
+        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+        return listener
 
     def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
                 client, _ = listener.accept()
-                server = socket.create_connection(self._target, timeout=10)
             except OSError:
                 return
-            self.connections += 1
-            self._open += [client, server]
+            try:
+                server = socket.create_connection(self._target)
+            except OSError:
+                self._shut(client)
+                continue
+            with self._lock:
+                self.connections += 1
+                self._open += [client, server]
+            if listener.fileno() < 0:  # cut meanwhile
+                self._shut(client)
+                self._shut(server)
             threading.Thread(target=self._pump, args=(client, server, False), daemon=True).start()
             threading.Thread(target=self._pump, args=(server, client, True), daemon=True).start()
 
@@ -68,7 +83,8 @@ class Network:
 
     def drop(self) -> None:
         """Break every connection; new ones may follow."""
-        ends, self._open = self._open, []
+        with self._lock:
+            ends, self._open = self._open, []
         for end in ends:
             self._shut(end)
 
@@ -79,8 +95,7 @@ class Network:
 
     def mend(self) -> None:
         """Take connections again, at the same address."""
-        self._listener = socket.create_server(("127.0.0.1", self._port))
-        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+        self._listener = self._listen()
 
     def stall(self) -> None:
         """Keep connections open and let nothing through."""
@@ -97,3 +112,4 @@ class Network:
     ) -> None:
         self.flow()
         self.cut()
+        self._held.close()

@@ -19,6 +19,7 @@ def eventually(check: Callable[[], T], within: float = HANG_SECONDS, every: floa
     """
     deadline = time.monotonic() + within
     while True:
+        last = time.monotonic() > deadline  # looked at before: a check that was held up until then is made once more
         try:
             answer = check()
             if answer:
@@ -26,7 +27,7 @@ def eventually(check: Callable[[], T], within: float = HANG_SECONDS, every: floa
             failure = AssertionError(f"{answer!r} after {within:g} s")
         except AssertionError as error:
             failure = error
-        if time.monotonic() > deadline:
+        if last:
             raise failure
         time.sleep(every)
 

@@ -22,6 +22,7 @@ class PostgresWire:
         self.url = parts._replace(query=f"host={quote(self._folder.name)}").geturl()
         self._path = Path(self._folder.name) / ".s.PGSQL.5432"
         self._open: list[socket.socket] = []
+        self._lock = threading.Lock()
         self._fatal: bytes | None = None
         self.answers_lost = 0
         self.mend()
@@ -34,7 +35,8 @@ class PostgresWire:
         """Break every connection and refuse new ones."""
         _close(self._listener)
         self._path.unlink(missing_ok=True)
-        ends, self._open = self._open, []
+        with self._lock:
+            ends, self._open = self._open, []
         for end in ends:
             _close(end)
 
@@ -58,7 +60,11 @@ class PostgresWire:
                 _close(client)
                 _close(server)
                 continue
-            self._open += [client, server]
+            with self._lock:
+                self._open += [client, server]
+            if listener.fileno() < 0:  # cut meanwhile
+                _close(client)
+                _close(server)
             for source, target, answers in ((client, server, False), (server, client, True)):
                 threading.Thread(target=self._pump, args=(source, target, answers), daemon=True).start()
 

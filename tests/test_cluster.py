@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,9 +96,7 @@ def test_more_pods_than_are_listed_are_admitted(api: Api) -> None:
 
 def test_an_api_that_stalls_costs_one_timeout(api: Api) -> None:
     api.stalled.set()
-    started = time.monotonic()
     view = api.cluster(timeout_seconds=0.3).functions()
-    assert time.monotonic() - started < 1.5
     assert "did not answer within 0.3 s" in view["notes"][0]
     assert len(api.asked) == 1
 

@@ -7,18 +7,20 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
 from kvcast.embedded import Stores
-from kvcast.serving import bound_socket
 from tests.polling import eventually
+from tests.ports import port_of_our_own
 
 ROOT = Path(__file__).parent.parent
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
+QUICK = {"KVCAST_DRAIN_SECONDS": "0.2"}
 NOWHERE = {"DATABASE_URL": "postgresql://127.0.0.1:1/none", "REDIS_URL": "redis://127.0.0.1:1"}
 
 
@@ -29,9 +31,10 @@ def serve(function: str, **environment: str) -> subprocess.Popen[str]:
     )
 
 
-def free_port() -> int:
-    with bound_socket("127.0.0.1", 0) as listener:
-        return int(listener.getsockname()[1])
+@pytest.fixture
+def free_port() -> Iterator[Callable[[], int]]:
+    with ExitStack() as held:
+        yield lambda: held.enter_context(port_of_our_own())
 
 
 def alive(port: int) -> bool:
@@ -43,13 +46,15 @@ def alive(port: int) -> bool:
 
 
 @pytest.mark.parametrize("function", ["write", "read", "push"])
-def test_the_process_that_was_started_is_gunicorns_master(stores: Stores, function: str) -> None:
+def test_the_process_that_was_started_is_gunicorns_master(
+    stores: Stores, free_port: Callable[[], int], function: str
+) -> None:
     port = free_port()
     own = {"DATABASE_URL": stores.database_url, "REDIS_URL": stores.redis_url, "PORT": str(port)}
-    with serve(function, **own, KVCAST_DRAIN_SECONDS="0.2", KVCAST_WORKERS="2") as process:
+    with serve(function, **own, **QUICK, KVCAST_WORKERS="2") as process:
         eventually(lambda: alive(port), DEADLINE_SECONDS)
         assert "gunicorn" in " ".join(psutil.Process(process.pid).cmdline())
-        assert len(psutil.Process(process.pid).children()) == 2
+        eventually(lambda: len(psutil.Process(process.pid).children()) == 2)
         process.send_signal(signal.SIGTERM)
         assert process.wait(DEADLINE_SECONDS) == 0
 
@@ -91,12 +96,15 @@ def status_of(port: int, path: str, host: str = "127.0.0.1") -> int:
 
 
 @pytest.mark.parametrize("function", ["write", "read", "push"])
-def test_health_and_metrics_are_found_on_the_management_port_only(stores: Stores, function: str) -> None:
+def test_health_and_metrics_are_found_on_the_management_port_only(
+    stores: Stores, free_port: Callable[[], int], function: str
+) -> None:
     """So that an ingress that routes everything to the other port shows them to nobody, whatever a client claims."""
     port, management = free_port(), free_port()
     own = {"DATABASE_URL": stores.database_url, "REDIS_URL": stores.redis_url, "PORT": str(port)}
-    with serve(function, **own, KVCAST_MANAGEMENT_PORT=str(management), KVCAST_TRUSTED_HOPS="1") as process:
+    with serve(function, **own, KVCAST_MANAGEMENT_PORT=str(management), KVCAST_TRUSTED_HOPS="1", **QUICK) as process:
         eventually(lambda: alive(management), DEADLINE_SECONDS)
+        eventually(lambda: status_of(management, "/healthz/ready") == 200, DEADLINE_SECONDS)
         for path in ("/healthz/live", "/healthz/ready", "/metrics"):
             assert status_of(management, path) == 200
             assert status_of(port, path) == 404

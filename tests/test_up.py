@@ -19,10 +19,11 @@ import psutil
 import pytest
 import urllib3
 
+from tests.polling import eventually
+
 ROOT = Path(__file__).parent.parent
-START_SECONDS = 60.0
-DEADLINE_SECONDS = 20.0
-SECOND_START_SECONDS = 5.0
+START_SECONDS = 120.0
+DEADLINE_SECONDS = 60.0
 
 
 class Run:
@@ -102,7 +103,14 @@ def up(tmp_path: Path) -> Iterator[Callable[..., Run]]:
 
 
 def gone(processes: list[psutil.Process]) -> bool:
-    return all(not process.is_running() or process.status() == psutil.STATUS_ZOMBIE for process in processes)
+    return not any(map(lives, processes))
+
+
+def lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_a_first_start_names_its_links_and_ctrl_c_ends_all_in_order(up: Callable[..., Run]) -> None:
@@ -120,14 +128,15 @@ def test_a_first_start_names_its_links_and_ctrl_c_ends_all_in_order(up: Callable
     assert not (run.folder / "running.json").exists()
 
 
-def test_a_second_start_finds_the_data_and_the_token_in_a_few_seconds(up: Callable[..., Run]) -> None:
+def test_a_second_start_finds_the_data_and_the_token(up: Callable[..., Run]) -> None:
     first = up().wait_ready()
     assert first.call("POST", "/add", json={"key": "gold", "value": 2345.6})["success"]
     token = first.token
+    made = (first.folder / "postgres" / "PG_VERSION").stat()
     assert first.told(signal.SIGTERM) == 0
-    began = time.monotonic()
     second = up().wait_ready()
-    assert time.monotonic() - began < SECOND_START_SECONDS
+    found = (first.folder / "postgres" / "PG_VERSION").stat()
+    assert (found.st_ino, found.st_mtime_ns) == (made.st_ino, made.st_mtime_ns), "the slow part was done once more"
     assert second.token == token
     assert second.call("GET", "/get/gold")["value"] == 2345.6
 
@@ -168,7 +177,7 @@ def test_a_run_that_is_killed_leaves_no_process_and_the_next_one_starts(up: Call
     family = first.family()
     assert first.told(signal.SIGKILL) == -signal.SIGKILL
     second = up().wait_ready()
-    assert gone(family)
+    assert eventually(lambda: gone(family))
     assert second.call("GET", "/get/gold")["value"] == 1
 
 
@@ -190,18 +199,18 @@ def test_functions_that_die_end_the_run_with_an_error(up: Callable[..., Run]) ->
     os.kill(run.servers()["functions"], signal.SIGKILL)
     assert run.process.wait(START_SECONDS) == 1
     assert "The functions ended by themselves" in run.output
-    assert gone(family)
+    assert eventually(lambda: gone(family))
 
 
 def test_a_second_ctrl_c_hurries(up: Callable[..., Run]) -> None:
-    run = up(KVCAST_DRAIN_SECONDS="60").wait_ready()
+    run = up(KVCAST_DRAIN_SECONDS="100").wait_ready()
     family = run.family()
     stream = urllib3.request("GET", run.url + "/sse?key=gold", preload_content=False, retries=False, timeout=10)
     run.process.send_signal(signal.SIGINT)
     run.eventually(lambda: "Stopping functions." in run.output, "stopping")
     began = time.monotonic()
     assert run.told(signal.SIGINT) == 0
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 50, "as long as its viewers are given"
     assert gone(family)
     stream.close()
 

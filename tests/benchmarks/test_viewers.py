@@ -20,7 +20,7 @@ def test_every_delivery_is_counted_once(app: Server, call: Caller, unique_key: C
     with Viewers(address, [protocols.kvcast(key, "every")] * 5) as viewers:
         for number in range(3):
             call.add(key, f'"T1764036309.00000{number}"')
-        assert viewers.wait_for(15, 10)
+        assert viewers.wait_for(15, 30)
         seen = viewers.seen()
         assert (seen.deliveries, seen.closed) == (15, 0)
         assert seen.ends == ["1764036309.000002"] * 5

@@ -50,7 +50,7 @@ def test_each_value_is_seen_once_by_either_way(app: Server, call: Caller) -> Non
         asked = conditional.requests
         eventually(lambda: conditional.requests > asked + 3)
     assert [watcher.failure for watcher in watchers.all] == ["", "", ""]
-    assert all(0 < delay < 5 for watcher in watchers.all for delay in watcher.delays)
+    assert all(0 < delay < 30 for watcher in watchers.all for delay in watcher.delays)
     assert viewer.requests == 1
     assert poller.requests >= 4
     assert viewer.wire.bytes < poller.wire.bytes

@@ -23,7 +23,7 @@ from kvcast.storage.pool import connect
 from tests.calls import Caller
 from tests.conftest import Server
 from tests.functions.push.raw import BINARY, CLOSE, PING, TEXT, Closed, Object, Refused, WebSocket, frame
-from tests.polling import eventually
+from tests.polling import HANG_SECONDS, eventually
 
 Open = Callable[..., WebSocket]
 Key = Callable[..., str]
@@ -73,7 +73,7 @@ def revs(objects: list[Object]) -> list[int]:
 
 
 def metric(server: Server, name: str) -> float:
-    text = urlopen(f"{server.url}/metrics", timeout=5).read().decode()
+    text = urlopen(f"{server.url}/metrics", timeout=HANG_SECONDS).read().decode()
     return sum(float(value) for value in re.findall(rf"^{re.escape(name)}(?:{{.*}})? (\S+)$", text, re.MULTILINE))
 
 
@@ -112,7 +112,9 @@ def test_a_value_is_pushed_byte_for_byte(app: Server, opened: Open, client: Clie
     while b'"subbed"' not in payloads:
         payloads += socket.frame()[1]
     client.set(gold, msgspec.Raw('{"a": 2345.60, "b":"vàng"}'.encode()))
-    _, update = socket.frame()
+    update = b""
+    while b'"upd"' not in update:
+        _, update = socket.frame()
     assert b'"value":1e2,' in payloads
     assert '"value":{"a": 2345.60, "b":"vàng"},'.encode() in update
 
@@ -144,13 +146,14 @@ def test_a_prefix_and_a_category_cover_what_is_there_and_what_comes(
     assert {one["key"]: one["value"] for one in seen[:-1]} == {old: 1, other: 2}
     write(client, unique_key("r"), 0)
     write(client, new, 3)
+    assert ws.change()["value"] == 3
     write(client, unique_key("z"), 4, category=category)
-    assert [one["value"] for one in ws.until("upd", value=4)] == [3, 4]
+    assert ws.change()["value"] == 4
 
 
 def test_an_empty_prefix_is_everything(ws: WebSocket, client: Client, unique_key: Key) -> None:
     ws.send({"op": "sub", "prefixes": [""]})
-    ws.until("subbed", within=20)
+    ws.until("subbed", within=2 * HANG_SECONDS)
     gold = unique_key("gold")
     write(client, gold, 1)
     assert ws.last("upd", key=gold)["value"] == 1
@@ -183,8 +186,8 @@ def test_unsub_ends_it(ws: WebSocket, client: Client, unique_key: Key) -> None:
     ws.subscribe(gold, fence, prefixes=[unique_key("crypto.")], categories=[unique_key("cat")])
     ws.send({
         "op": "unsub", "keys": [gold], "prefixes": [unique_key("crypto.")], "categories": [unique_key("cat")]
-    }, {"op": "ping"})
-    ws.until("hb")
+    })
+    ws.subscribe(unique_key("mark"))  # the answer to a ping might be a heartbeat from before
     write(client, gold, 1)
     write(client, btc, 2, category=unique_key("cat"))
     write(client, fence, 3)
@@ -194,8 +197,8 @@ def test_unsub_ends_it(ws: WebSocket, client: Client, unique_key: Key) -> None:
 def test_unsub_takes_a_name_in_any_normal_form(ws: WebSocket, client: Client, unique_key: Key) -> None:
     gold, fence = unique_key("va\u0300ng"), unique_key("fence")
     ws.subscribe(gold, fence)
-    ws.send({"op": "unsub", "keys": [gold]}, {"op": "ping"})
-    ws.until("hb")
+    ws.send({"op": "unsub", "keys": [gold]})
+    ws.subscribe(unique_key("mark"))
     write(client, gold, 1)
     write(client, fence, 2)
     assert ws.change()["key"] == fence
@@ -205,8 +208,8 @@ def test_unsub_of_a_key_leaves_what_a_prefix_covers(ws: WebSocket, client: Clien
     gold = unique_key("gold")
     ws.subscribe(gold, prefixes=[unique_key("")])
     write(client, gold, 1)
-    ws.send({"op": "unsub", "keys": [gold]}, {"op": "ping"})
-    ws.until("hb")
+    ws.send({"op": "unsub", "keys": [gold]})
+    ws.subscribe(unique_key("mark"))
     write(client, gold, 2)
     assert ws.last("upd", key=gold, value=2)
 
@@ -266,7 +269,7 @@ def test_a_slow_reader_skips_and_always_gets_the_last(
     seen_revs: dict[str, int] = {}
     count = 0
     while got != last:
-        one = socket.next(within=10)
+        one = socket.next()
         if one["op"] == "upd":
             assert one["rev"] > seen_revs.get(one["key"], 0), "never back"
             seen_revs[one["key"]], got[one["key"]] = one["rev"], one["value"]
@@ -277,10 +280,11 @@ def test_a_slow_reader_skips_and_always_gets_the_last(
 def test_max_rate_thins_out_and_the_last_one_comes(ws: WebSocket, client: Client, unique_key: Key) -> None:
     gold = unique_key("gold")
     ws.subscribe(gold, max_rate=4)
+    began = time.monotonic()
     for start in range(0, 300, 100):
         client.batch((gold, number) for number in range(start, start + 100))
     seen = ws.until("upd", value=299)
-    assert len(seen) < 10
+    assert len(seen) <= 2 + 4 * (time.monotonic() - began)
     assert revs(seen) == sorted(revs(seen))
 
 
@@ -416,7 +420,7 @@ def test_a_viewer_whose_subscribe_takes_long_is_not_taken_for_dead(
 
 def test_an_array_holds_several_messages(ws: WebSocket, unique_key: Key) -> None:
     ws.sock.sendall(frame(TEXT, msgspec.json.encode([{"op": "ping"}, {"op": "sub", "keys": [unique_key()]}])))
-    assert [ws.next()["op"], ws.next()["op"]] == ["hb", "subbed"]
+    assert [ws.next()["op"], ws.change()["op"]] == ["hb", "subbed"]
 
 
 def test_auth_takes_a_good_token_and_closes_on_a_bad_one(app: Server, ws: WebSocket, opened: Open) -> None:
@@ -587,9 +591,10 @@ def test_a_close_is_answered_with_its_code(ws: WebSocket) -> None:
 
 # limits, slowness, drain: on a server with small limits
 
+SEND_SECONDS = 5.0
 TIGHT = {
     "KVCAST_SOCKET_MAX_KEYS": "20", "KVCAST_SOCKETS_PER_ADDRESS": "8", "KVCAST_SOCKET_QUEUE_MAX": "16",
-    "KVCAST_SEND_TIMEOUT_SECONDS": "2", "KVCAST_HEARTBEAT_SECONDS": "0.2",
+    "KVCAST_SEND_TIMEOUT_SECONDS": f"{SEND_SECONDS:g}", "KVCAST_HEARTBEAT_SECONDS": "0.2",
 }  # fmt: skip
 
 
@@ -614,11 +619,11 @@ def test_the_heart_beats(free: Server, opened: Open) -> None:
     socket = opened(free)
     assert socket.hello["heartbeat"] == 0.2
     first, second = socket.last("hb"), socket.last("hb")
-    assert 0.1 < second["time"] - first["time"] < 1.5
+    assert 0.1 < second["time"] - first["time"] < 10
 
 
 def test_a_viewer_that_answers_no_ping_is_let_go(free: Server, opened: Open) -> None:
-    assert opened(free, pongs=False).closed(within=10).code == 4408
+    assert opened(free, pongs=False).closed().code == 4408
     socket = opened(free)
     for _ in range(8):  # three pings among them
         socket.last("hb")
@@ -648,14 +653,15 @@ def test_a_snapshot_may_be_larger_than_the_queue(free: Server, opened: Open, uni
         assert socket.last("upd", value="after")
 
 
-def test_too_many_sockets_of_one_address(free: Server, opened: Open) -> None:
-    sockets = [opened(free) for _ in range(8)]
-    refused = opened(free, greeted=False).closed()
+def test_too_many_sockets_of_one_address(serve: Serve, opened: Open) -> None:
+    server = serve("push", KVCAST_SOCKETS_PER_ADDRESS="8")
+    sockets = [opened(server) for _ in range(8)]
+    refused = opened(server, greeted=False).closed()
     assert refused.code == 4429
     assert refused.reason
     sockets[0].close()
-    eventually(lambda: metric(free, "kvcast_connections") == 7)
-    opened(free)
+    eventually(lambda: metric(server, "kvcast_connections") == 7)
+    opened(server)
 
 
 def test_a_viewer_that_vanishes_leaves_nothing_behind(free: Server, opened: Open, unique_key: Key) -> None:
@@ -671,11 +677,8 @@ def test_too_many_messages(app: Server, opened: Open) -> None:
     for _ in range(90):
         socket.send({"op": "ping"})
     socket.until("hb")
-    for _ in range(200):
-        try:
-            socket.send({"op": "ping"})
-        except OSError:
-            break
+    with contextlib.suppress(OSError):
+        socket.sock.sendall(frame(TEXT, b'{"op":"ping"}') * 200)
     assert socket.closed().code == 4429
 
 
@@ -723,8 +726,8 @@ def test_a_reader_that_stops_is_let_go_and_delays_nobody(free: Server, opened: O
         lively.last("upd", value=number)
         slowest = max(slowest, time.monotonic() - began)
         left -= metric(free, "kvcast_closed_total") > closed
-    assert slowest < 1.0
-    assert stuck.closed(within=10).code in (4408, 1006), "1006 where the close frame could not be sent any more"
+    assert slowest < 0.8 * SEND_SECONDS, "as long as one may wait who does not read"
+    assert stuck.closed().code in (4408, 1006), "1006 where the close frame could not be sent any more"
 
 
 def test_a_reader_that_only_pauses_is_told_that_it_is_too_slow(free: Server, opened: Open, unique_key: Key) -> None:
@@ -735,7 +738,7 @@ def test_a_reader_that_only_pauses_is_told_that_it_is_too_slow(free: Server, ope
     closed = metric(free, "kvcast_closed_total")
     while metric(free, "kvcast_closed_total") == closed:
         client.batch((gold, "x" * 55_000) for _ in range(15))
-    assert slow.closed(within=10).code == 4408
+    assert slow.closed().code == 4408
 
 
 def test_large_values_of_many_keys_arrive_whole(app: Server, opened: Open, client: Client, unique_key: Key) -> None:
@@ -762,8 +765,8 @@ def test_a_viewer_that_comes_back_to_an_unready_worker_is_served_for_a_while(
     eventually(lambda: Caller(server.url, check=False)("GET", "/healthz/ready").status == 503)
     late = opened(server)
     late.subscribe(unique_key())
-    eventually(lambda: 'kvcast_handed_over_total{kind="websocket"}' in metrics(server), within=8)
-    assert [socket.closed(within=8).code for socket in (early, late)] == [1012] * 2
+    eventually(lambda: 'kvcast_handed_over_total{kind="websocket"}' in metrics(server))
+    assert [socket.closed().code for socket in (early, late)] == [1012] * 2
 
 
 def test_a_viewer_that_still_reads_when_the_drain_ends_is_told_behind_whole_frames(
@@ -776,7 +779,7 @@ def test_a_viewer_that_still_reads_when_the_drain_ends_is_told_behind_whole_fram
     values = [f"{number:03}" + "x" * 60_000 for number in range(100)]
     client.batch((gold, value) for value in values)
     os.kill(server.pid, signal.SIGTERM)
-    eventually(lambda: 'kvcast_handed_over_total{kind="websocket"}' in metrics(server), within=8)
+    eventually(lambda: 'kvcast_handed_over_total{kind="websocket"}' in metrics(server))
     drained = time.monotonic() + 0.6
     eventually(lambda: time.monotonic() > drained)
     seen = []
@@ -810,7 +813,7 @@ def test_frames_right_behind_the_handshake_are_heard(app: Server, unique_key: Ca
         b"GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
         b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
     )
-    with stdlib.create_connection(Caller(app.url).address, timeout=5) as connection:
+    with stdlib.create_connection(Caller(app.url).address, timeout=HANG_SECONDS) as connection:
         connection.sendall(request + frame(TEXT, said))
         received = b""
         while b'"subbed"' not in received:

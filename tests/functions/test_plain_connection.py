@@ -26,7 +26,7 @@ class Wire:
 
     def __init__(self, server: Server) -> None:
         host, port = server.url.removeprefix("http://").split(":")
-        self._socket = socket.create_connection((host, int(port)), timeout=20)
+        self._socket = socket.create_connection((host, int(port)), timeout=60)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send(self, data: bytes) -> None:
@@ -65,6 +65,11 @@ def wire(app: Server) -> Iterator[Wire]:
 def request(line: str, headers: str = "", body: str = "") -> bytes:
     length = f"Content-Length: {len(body)}\r\n" if line.startswith("POST") else ""
     return f"{line} HTTP/1.1\r\nHost: localhost\r\n{headers}{length}\r\n{body}".encode()
+
+
+def grown(answer: bytes) -> bytes:
+    """Without its length where it has a rev, which grows by a digit now and then."""
+    return re.sub(rb"Content-Length: \d+", b"", answer) if b'"success":true' in answer else answer
 
 
 PROXY = (
@@ -111,7 +116,7 @@ def test_both_ways_give_the_same_bytes(
     answers = []
     for odd in ("", ODD, ""):
         wire.send(request(line.replace("KEY", key), headers + odd, body.replace("KEY", key)))
-        answers.append(PASSING.sub(rb"\1\2", wire.answer()))
+        answers.append(PASSING.sub(rb"\1\2", grown(wire.answer())))
     assert answers[0].startswith(b"HTTP/1.1 ")
     assert answers == [answers[0]] * 3
 
@@ -130,8 +135,7 @@ def test_both_ways_give_the_same_bytes_and_the_same_line_where_requests_are_logg
             answers = []
             for odd in ("", ODD):
                 wire.send(request("POST /add", BEARER + JSON + origin + proxy + odd, body))
-                answer = re.sub(rb"Content-Length: \d+", b"", wire.answer())  # a rev grows by a digit
-                answers.append(PASSING.sub(rb"\1\2", answer))
+                answers.append(PASSING.sub(rb"\1\2", grown(wire.answer())))
             assert answers[0].startswith(b"HTTP/1.1 200 ")
             assert answers[0] == answers[1]
     eventually(lambda: len(answered(server)) == 12)
@@ -145,7 +149,8 @@ def test_both_ways_give_the_same_bytes_and_the_same_line_where_requests_are_logg
 
 
 def answered(server: Server) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in server.log().splitlines() if '"answered"' in line]
+    whole = server.log().rpartition("\n")[0]
+    lines = [json.loads(line) for line in whole.splitlines() if '"answered"' in line]
     return [line for line in lines if line["route"] == "/add"]
 
 
@@ -164,7 +169,7 @@ def test_pipelined_requests_are_answered_in_order(wire: Wire, call: Caller, uniq
     wire.send(b"".join(request(f"GET /get/{key}") for key in keys))
     received = b""
     while received.count(b"HTTP/1.1 200 OK") < len(keys) or not received.endswith(b"}"):
-        received += wire.answer()
+        received += wire.more()
     assert [received.index(key.encode()) for key in keys] == sorted(received.index(key.encode()) for key in keys)
 
 

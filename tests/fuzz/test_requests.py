@@ -97,7 +97,7 @@ def test_what_is_plain_gunicorn_reads_alike(data: bytes, changes: list[tuple[int
 
 def exchanged(server: Server, data: bytes, cuts: list[int]) -> list[bytes]:
     """The statuses of all answers to `data`; fewer where what was sent after a refusal cut its answer off."""
-    with socket.create_connection(Caller(server.url).address, timeout=10) as connection:
+    with socket.create_connection(Caller(server.url).address, timeout=60) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         answer = b""
         try:

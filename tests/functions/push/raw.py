@@ -124,15 +124,18 @@ class Reader(Connection):
         return found
 
     def until(self, op: str, within: float = HANG_SECONDS, **members: Any) -> list[Object]:
-        """Every object up to and with the first that has `op` and `members`."""
+        """Every object up to and with the first that has `op` and `members`; no heartbeat, unless that is wanted."""
         ends = time.monotonic() + within
         seen: list[Object] = []
         while True:
             try:
-                seen.append(self.next(max(0.01, ends - time.monotonic())))
+                found = self.next(max(0.01, ends - time.monotonic()))
             except TimeoutError:
                 raise AssertionError(f"no {op} {members} within {within:g} s, but {seen[-5:]}") from None
-            if seen[-1]["op"] == op and members.items() <= seen[-1].items():
+            if found["op"] == "hb" != op:
+                continue
+            seen.append(found)
+            if found["op"] == op and members.items() <= found.items():
                 return seen
 
     def last(self, op: str, within: float = HANG_SECONDS, **members: Any) -> Object:

@@ -11,7 +11,7 @@ from websockets.sync.client import connect
 from kvcast.tokens import Token, digest_of
 from tests.calls import Caller, assert_error
 from tests.conftest import Server
-from tests.polling import eventually
+from tests.polling import HANG_SECONDS, eventually
 
 Names = Callable[..., str]
 
@@ -97,7 +97,7 @@ def test_the_functions_say_their_workers_and_that_there_is_no_cluster(app: Serve
 
 def test_the_stages_of_a_write_are_measured(app: Server, call: Caller, unique_key: Names) -> None:
     with connect(f"{app.url.replace('http', 'ws', 1)}/ws/{unique_key()}", proxy=None) as socket:
-        while json.loads(socket.recv(timeout=10))["op"] != "subbed":
+        while json.loads(socket.recv(timeout=HANG_SECONDS))["op"] != "subbed":
             pass
         call.rev_of(unique_key())
         call.add(unique_key(), "2", if_match="*")

@@ -13,9 +13,10 @@ from kvcast.messages import Change, Write
 from kvcast.storage.pool import Session
 from kvcast.storage.writes import write_all
 from tests.databases import Database
-from tests.polling import eventually
+from tests.polling import HANG_SECONDS, eventually
 
 from functions.write import aside
+from functions.write import committer as committer_module
 from functions.write.aside import LOCK_SECONDS
 from functions.write.committer import Committer
 from functions.write.publisher import Publisher
@@ -55,14 +56,11 @@ def holder(database: Database) -> Session:
     return session
 
 
-def waits_for_lock(database: Database) -> list[list[object]]:
-    return database.own.run("SELECT 1 FROM pg_locks WHERE NOT granted")
-
-
 def waits_patiently(database: Database) -> list[list[object]]:
     """Inside a transaction, which the first try needs none of."""
     return database.own.run(
-        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND xact_start < query_start"
+        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        " AND xact_start < query_start"
     )
 
 
@@ -72,18 +70,21 @@ def changes(results: list[Result]) -> list[Change]:
 
 
 def test_the_others_are_written_while_one_waits_and_it_is_written_once_its_row_is_free(
-    database: Database, submit: Submit, holder: Session
+    database: Database, submit: Submit, holder: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(aside, "QUEUE_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(committer_module, "QUEUE_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(committer_module, "WAIT_SECONDS", 2 * HANG_SECONDS)
     hot = submit([Write("hot", "1")])
-    eventually(lambda: waits_for_lock(database))
+    eventually(database.waits_for_lock)
     together = submit([Write("cold", "1"), Write("hot", "2")])  # one request: both or neither
     for number in range(2, 20):
-        [cold] = changes(submit([Write("cold", str(number)), Write("new", "1")]).result(5)[:1])
+        [cold] = changes(submit([Write("cold", str(number)), Write("new", "1")]).result(HANG_SECONDS)[:1])
         assert cold.value == str(number).encode()
     assert not hot.done()
     assert not together.done()
     holder.run("COMMIT")
-    [first], [beside, second] = changes(hot.result(5)), changes(together.result(5))
+    [first], [beside, second] = changes(hot.result(HANG_SECONDS)), changes(together.result(HANG_SECONDS))
     assert first.rev < second.rev
     assert second.prev == first.rev
     assert database.row("hot") == second
@@ -95,11 +96,11 @@ def test_what_waits_for_too_long_is_refused_and_takes_up_no_room(
     database: Database, submit: Submit, holder: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aside, "QUEUE_SECONDS", 0.5)
-    results = submit([Write("hot", "1")] * 5).result(5)
+    results = submit([Write("hot", "1")] * 5).result(HANG_SECONDS)
     assert [type(result) for result in results] == [StorageUnavailable] * 5
-    assert changes(submit([Write("cold", str(number)) for number in range(10)]).result(5))
+    assert changes(submit([Write("cold", str(number)) for number in range(10)]).result(HANG_SECONDS))
     holder.run("COMMIT")
-    assert changes(submit([Write("hot", "2")] * 10).result(5))
+    assert changes(submit([Write("hot", "2")] * 10).result(HANG_SECONDS))
     assert [change.value for change in database.ticks("hot")] == [b"0", *[b"2"] * 10]
 
 
@@ -111,5 +112,5 @@ def test_a_lock_that_no_row_shows_is_waited_for_by_all(database: Database, submi
     made = submit([Write("made", "1")])
     eventually(lambda: waits_patiently(database))
     session.run("COMMIT")
-    [change] = changes(made.result(5))
+    [change] = changes(made.result(HANG_SECONDS))
     assert database.row("made") == change
