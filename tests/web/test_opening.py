@@ -23,7 +23,6 @@ from tests.conftest import Server
 from tests.databases import Database, guarded_role
 from tests.polling import eventually, never_within
 
-DEADLINE_SECONDS = 20.0
 OWN_PATHS = {"write": "/add", "read": "/get/gold", "push": "/ws", "local": "/get/gold"}
 Serve = Callable[..., Server]
 
@@ -60,7 +59,7 @@ class Waiting:
         return [child.pid for child in psutil.Process(self._server.pid).children()]
 
     def assert_it_waits(self) -> None:
-        assert eventually(lambda: self._reason in self._call("GET", "/healthz/ready").body.decode(), DEADLINE_SECONDS)
+        assert eventually(lambda: self._reason in self._call("GET", "/healthz/ready").body.decode())
         unready = self._call("GET", "/healthz/ready")
         assert (unready.status, unready.json()["status"]) == (503, "unready")
         assert self._call("GET", "/healthz/live").status == 200
@@ -70,7 +69,7 @@ class Waiting:
             assert self._reason not in refused  # it is for the operator
 
     def assert_it_serves(self) -> None:
-        assert eventually(lambda: self._call("GET", "/healthz/ready").status == 200, DEADLINE_SECONDS)
+        assert eventually(lambda: self._call("GET", "/healthz/ready").status == 200)
         assert self._call("GET", OWN_PATHS[self._name]).status in (400, 404, 405)
         assert self._children() == self._workers
         names = ("write", "read", "push") if self._name == "local" else (self._name,)
@@ -79,7 +78,8 @@ class Waiting:
             reasons = re.findall(f"{name} cannot serve yet: (.*)", self._server.log())
             assert self._reason in reasons[0]
             assert len(reasons) == len(set(reasons))
-            assert [reason for reason in reasons[1:] if "starting up" not in reason] == []
+            # The same may come once more with another figure, as while the test brings the schema back in two steps.
+            assert [reason for reason in reasons if self._reason not in reason and "starting up" not in reason] == []
         assert "Traceback" not in self._server.log()
 
     def log(self) -> str:
@@ -102,7 +102,7 @@ def test_a_wrong_password_and_then_the_right_one(stores: Stores, serve: Serve) -
         waiting.assert_it_waits()
         log = stores.folder / "postgres.log"
         refused = f'authentication failed for user "{role}"'
-        assert eventually(lambda: log.read_text().count(refused) > 3, DEADLINE_SECONDS)  # it goes on asking
+        assert eventually(lambda: log.read_text().count(refused) > 3)  # it goes on asking
         migrate(stores.migration_url, functions_role=role)
         administer(stores.migration_url, f"ALTER ROLE {role} PASSWORD 'new-secret'")
         waiting.assert_it_serves()
