@@ -22,6 +22,7 @@ from kvcast.messages import DEFAULT_CATEGORY, Change, decode_record, encode_reco
 
 ABSENT_SECONDS = 5
 # `pub` apart from `rev`: a cache fill may store a rev before its writer publishes it, and must not silence it.
+# Stored first: a Redis that refuses to be written publishes all the same, and who hears that takes it for stored.
 # ARGV: milliseconds to live, ticks to keep, the channel or nothing, then rev and record of each change of the key.
 _SCRIPT = """
 local ttl, window, channel = ARGV[1], ARGV[2], ARGV[3]
@@ -37,10 +38,6 @@ for at = 4, #ARGV, 2 do
   end
   if channel ~= '' and newer(one, pub) then
     pub, published = one, published + 1
-    if window ~= '0' then
-      redis.pcall('XADD', KEYS[2], 'MAXLEN', '~', window, one .. '-0', 'r', ARGV[at + 1])
-    end
-    redis.call('PUBLISH', channel, ARGV[at + 1])
   end
 end
 if record and published > 0 then
@@ -53,8 +50,21 @@ end
 if record then
   redis.call('PEXPIRE', KEYS[1], ttl)
 end
-if published > 0 and window ~= '0' then
-  redis.call('PEXPIRE', KEYS[2], ttl)
+if published > 0 then
+  pub = held[2]
+  for at = 4, #ARGV, 2 do
+    local one = ARGV[at]
+    if newer(one, pub) then
+      pub = one
+      if window ~= '0' then
+        redis.pcall('XADD', KEYS[2], 'MAXLEN', '~', window, one .. '-0', 'r', ARGV[at + 1])
+      end
+      redis.call('PUBLISH', channel, ARGV[at + 1])
+    end
+  end
+  if window ~= '0' then
+    redis.call('PEXPIRE', KEYS[2], ttl)
+  end
 end
 return published
 """

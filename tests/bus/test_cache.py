@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kvcast.bus.cache import Cache
+from kvcast.bus.connection import open_redis
+from kvcast.embedded import Valkey
+from kvcast.errors import BusUnavailable
 from kvcast.messages import Change, decode_record
 from tests.databases import Database
 
@@ -24,10 +30,10 @@ def change(rev: int, key: str = "gold", prev: int = 0) -> Change:
 class Listening:
     """What is published on the channel of `cache`, in order."""
 
-    def __init__(self, database: Database, cache: Cache) -> None:
-        self._pubsub: Any = database.redis.pubsub()  # type: ignore[no-untyped-call]
+    def __init__(self, client: redis.Redis, cache: Cache) -> None:
+        self._pubsub: Any = client.pubsub()  # type: ignore[no-untyped-call]
         self._pubsub.subscribe(cache.channel)
-        self._client = database.redis
+        self._client = client
         self._channel = cache.channel
         assert self._pubsub.get_message(timeout=2)
 
@@ -57,7 +63,7 @@ def test_whatever_the_order_the_newest_is_held_and_nothing_is_published_twice(
     database: Database, calls: list[tuple[bool, int, int]]
 ) -> None:
     cache = database.cache()
-    listening = Listening(database, cache)
+    listening = Listening(database.redis, cache)
     key = f"k{next(NUMBERS)}"
     published: list[int] = []
     for publishes, small, base in calls:
@@ -82,7 +88,7 @@ def test_changes_of_a_key_that_are_published_together_end_as_one_by_one(
 ) -> None:
     cache = database.cache()
     for make in (lambda changes: [changes], lambda changes: [[one] for one in changes]):
-        listening = Listening(database, cache)
+        listening = Listening(database.redis, cache)
         key = f"k{next(NUMBERS)}"
         if filled:
             cache.fill([change(filled, key)])
@@ -102,7 +108,7 @@ def test_changes_of_a_key_that_are_published_together_end_as_one_by_one(
 @pytest.mark.parametrize("guard", [True, False])
 def test_only_the_guard_keeps_a_late_publish_from_going_back(database: Database, guard: bool) -> None:
     cache = database.cache(guard=guard)
-    listening = Listening(database, cache)
+    listening = Listening(database.redis, cache)
     for rev in (5, 7, 6, 7):
         cache.publish([change(rev)])
     heard = listening.revs()
@@ -128,7 +134,7 @@ def test_only_the_guard_keeps_a_stale_fill_out(database: Database, guard: bool) 
 
 def test_a_fill_before_its_publish_does_not_silence_it(database: Database) -> None:
     cache = database.cache()
-    listening = Listening(database, cache)
+    listening = Listening(database.redis, cache)
     cache.fill([change(3)])
     assert cache.publish([change(3)]) == 1
     assert cache.publish([change(3)]) == 0
@@ -163,7 +169,7 @@ def test_revs_above_what_a_double_holds_are_told_apart(database: Database) -> No
 
 def test_many_keys_in_one_call_keep_their_order(database: Database) -> None:
     cache = database.cache()
-    listening = Listening(database, cache)
+    listening = Listening(database.redis, cache)
     changes = [change(rev, f"k{rev % 7}") for rev in range(1, 301)]
     assert cache.publish(changes) == 300
     assert listening.revs() == list(range(1, 301))
@@ -177,9 +183,43 @@ def test_a_script_that_redis_has_forgotten_is_loaded_again(database: Database) -
     cache = database.cache()
     cache.publish([change(1)])
     database.redis.script_flush()
-    listening = Listening(database, cache)
+    listening = Listening(database.redis, cache)
     assert cache.publish([change(2), change(1, "silver")]) == 2
     assert listening.revs() == [2, 1]
+    listening.close()
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[Any]:
+    """A Redis that a test may make refuse."""
+    valkey = Valkey(tmp_path)
+    valkey.start()
+    with open_redis(valkey.redis_url) as client:
+        yield client
+    valkey.stop()
+
+
+REFUSING: list[Callable[[Any], object]] = [
+    lambda client: client.replicaof("127.0.0.1", "1"),
+    lambda client: client.config_set("maxmemory-policy", "noeviction", "maxmemory", "1"),
+]
+
+
+@pytest.mark.parametrize("refuse", REFUSING, ids=["read-only", "full"])
+@pytest.mark.parametrize("filled", [False, True])
+def test_a_redis_that_refuses_to_store_a_change_publishes_none(
+    own_redis: Any, refuse: Callable[[Any], object], filled: bool
+) -> None:
+    """Who hears a change takes it for stored, so nobody would bring it to Redis again."""
+    cache = Cache(own_redis, "epoch", ttl_seconds=3600, window=1000)
+    cache.publish([change(1)])
+    if filled:
+        cache.fill([change(2)])
+    listening = Listening(own_redis, cache)
+    refuse(own_redis)
+    with pytest.raises(BusUnavailable):
+        cache.publish([change(2)])
+    assert listening.revs() == []
     listening.close()
 
 
