@@ -8,6 +8,7 @@ import signal
 import tempfile
 import uuid
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from kvcast.embedded import FUNCTIONS_ROLE, Stores
 from kvcast.embedded.functions import Functions
 from kvcast.storage.schema import migrate
 from tests.databases import Database, patient
+from tests.ports import port_of_our_own
 
 if TYPE_CHECKING:
     from tests.calls import Caller
@@ -37,11 +39,13 @@ class Server:
         self, stores: Stores, name: str, environment: dict[str, str], awaited: str = "/healthz/ready"
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="kvcast-test-"))
+        self._held = ExitStack()
+        port = self._held.enter_context(port_of_our_own())
         self.settings = Settings.from_environment(
             {
-                "PORT": "0", "KVCAST_ADMIN_TOKEN": TOKEN, "KVCAST_DRAIN_SECONDS": "0.2", "KVCAST_LOG_LEVEL": "debug",
-                "DATABASE_URL": stores.database_url, "REDIS_URL": patient(stores.functions_redis_url),
-                **environment,
+                "PORT": str(port), "KVCAST_ADMIN_TOKEN": TOKEN, "KVCAST_DRAIN_SECONDS": "0.2",
+                "KVCAST_LOG_LEVEL": "debug", "DATABASE_URL": stores.database_url,
+                "REDIS_URL": patient(stores.functions_redis_url), **environment,
             }
         )
         self.token = self.settings.admin_token
@@ -75,6 +79,7 @@ class Server:
 
     def close(self) -> None:
         self.stop()
+        self._held.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
