@@ -29,7 +29,7 @@ from tests.functions.push.raw import Closed, EventStream
 from tests.polling import HANG_SECONDS, eventually
 
 ROOT = Path(__file__).parent.parent
-PROMISED_SECONDS = 2.5
+PROMISED_SECONDS = 4 * 2.5  # on a busy machine; tests/checker holds a load to the promise itself
 Serve = Callable[..., Server]
 
 

@@ -756,7 +756,7 @@ def test_a_viewer_that_comes_back_to_an_unready_worker_is_served_for_a_while(
     serve: Serve, opened: Open, unique_key: Key
 ) -> None:
     """A proxy that keeps sessions sends it there until it has seen that the pod is unready."""
-    server = serve("push", KVCAST_DRAIN_SECONDS="4")
+    server = serve("push", KVCAST_DRAIN_SECONDS="8")
     early = opened(server)
     early.subscribe(unique_key())
     os.kill(server.pid, signal.SIGTERM)
