@@ -224,6 +224,32 @@ def test_a_ctrl_c_while_it_starts_leaves_no_process(up: Callable[..., Run]) -> N
     assert up().wait_ready().call("GET", "/keys")["success"]
 
 
+def test_a_ctrl_c_while_the_database_is_made_leaves_nobody_who_makes_it(up: Callable[..., Run]) -> None:
+    """What initdb has started goes on when initdb alone is killed, in a folder that the next start empties."""
+    run = up()
+    halted: list[psutil.Process] = []
+
+    def halt() -> bool:
+        """One that initdb has started, so that it does not end by itself as initdb does."""
+        for process in run.family():
+            with suppress(psutil.NoSuchProcess):
+                if process.name() == "postgres":
+                    process.suspend()
+                    halted.append(process)
+                    break
+        return any(map(lives, halted))
+
+    run.eventually(halt, "making the database")
+    family = run.family()
+    assert run.told(signal.SIGINT) == 0
+    try:
+        assert gone(family)
+    finally:
+        for process in filter(lives, halted):
+            process.kill()
+    assert up().wait_ready().call("GET", "/keys")["success"]
+
+
 def test_a_given_token_is_used_and_not_kept(up: Callable[..., Run]) -> None:
     run = up(KVCAST_ADMIN_TOKEN="a-token-of-my-own").wait_ready()
     assert run.token == "a-token-of-my-own"

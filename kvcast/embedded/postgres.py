@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +14,7 @@ import pg8000.native
 
 from kvcast.embedded.account import hand_over, launch_command, store_account
 from kvcast.embedded.folder import make_private, socket_folder
-from kvcast.embedded.process import Process, ServerFailed, never
+from kvcast.embedded.process import Process, ServerFailed, never, run_whole
 
 DATABASE = "kvcast"
 OWNER = "postgres"
@@ -111,13 +110,10 @@ class Postgres:
         shutil.rmtree(fresh, ignore_errors=True)
         hand_over(make_private(fresh), self._account)
         command = [program("initdb"), "-D", str(fresh), *INITDB_OPTIONS]
-        result = subprocess.run(
-            launch_command(self._account, fresh, command, signal.SIGKILL),
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False,
-            env={**os.environ, "LC_ALL": "C"},
+        code, said = run_whole(
+            launch_command(self._account, fresh, command, signal.SIGKILL), {**os.environ, "LC_ALL": "C"}
         )
-        if result.returncode != 0:
-            said = (result.stderr or result.stdout).strip()
+        if code != 0:
             raise ServerFailed(f"PostgreSQL could not make its data folder {fresh}: {said}")
         fresh.replace(self._process.home)
 

@@ -135,6 +135,21 @@ class Process:
             return False
 
 
+def run_whole(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
+    """Run `command` to its end; its exit code and what it said. Interrupted, it is ended with all that it started."""
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        errors="replace", env=environment,
+    ) as running:
+        try:
+            output, errors = running.communicate()
+        except BaseException:
+            running.send_signal(signal.SIGSTOP)  # so that it starts nobody while we look for whom it has started
+            kill_all(with_children(running.pid))
+            raise
+        return running.returncode, (errors or output).strip()
+
+
 def open_log(path: Path) -> int:
     """Open for appending; a large one starts afresh and keeps its predecessor as `.old`."""
     if path.exists() and path.stat().st_size > LOG_MAX_BYTES:
