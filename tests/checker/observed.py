@@ -28,6 +28,7 @@ from tests.checker.recording import Recorder
 from tests.checker.records import Add, End, Fault, Get, Mode, Open, now
 from tests.conftest import TOKEN, Server
 from tests.databases import Database
+from tests.polling import HANG_SECONDS
 
 POLL_SECONDS = 0.02
 
@@ -137,7 +138,7 @@ class Observed:
         """GET /get. options: of `get`, and headers."""
         return get(self.shared, self._reader, f"{self._name}.r", number, **options)
 
-    def shows(self, viewer: Watcher, number: int, rev: int, seconds: float = 5.0) -> bool:
+    def shows(self, viewer: Watcher, number: int, rev: int, seconds: float = HANG_SECONDS) -> bool:
         return until(lambda: viewer.revs.get(self.shared.plan.key(number), 0) >= rev, seconds)
 
     @contextmanager
@@ -158,7 +159,7 @@ class Observed:
         return check(self._folder, stored.rows(url), stored.ticks(url))
 
 
-def until(done: Callable[[], Any], seconds: float = 5.0) -> bool:
+def until(done: Callable[[], Any], seconds: float = HANG_SECONDS) -> bool:
     """Whether `done` became true in time. Unlike tests.polling it lets greenlets run."""
     deadline = time.monotonic() + seconds
     while not done():

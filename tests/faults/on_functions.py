@@ -28,8 +28,8 @@ def killing(function: str) -> Hurt:
         other = scene.world.functions[f"{function}-{next(one for one in MEMBERS if one != scene.member)}"]
         workers = with_children(other.pid)[1:]
         kill_all(workers)
-        eventually(lambda: {one.pid for one in with_children(other.pid)[1:]} - {one.pid for one in workers}, 10)
-        eventually(other._ready, 20)
+        eventually(lambda: {one.pid for one in with_children(other.pid)[1:]} - {one.pid for one in workers}, 60)
+        eventually(other._ready, 60)
 
     return hurt
 

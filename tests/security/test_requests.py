@@ -13,6 +13,7 @@ from tests.calls import Caller
 from tests.conftest import TOKEN, Server
 from tests.functions.push.raw import Refused, WebSocket
 from tests.poison import assert_reads_their_own
+from tests.polling import HANG_SECONDS
 
 HEAD = f"Host: a\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n".encode()
 # HIDDEN is a whole request that writes: a proxy that reads the shape in the other way passes it on as somebody's.
@@ -55,7 +56,7 @@ SHAPES = {
 
 def answers_to(app: Server, request: bytes) -> list[int]:
     """The status of every answer until the server closes. The last one is one that we ask it to close after."""
-    with socket.create_connection(Caller(app.url).address, timeout=10) as connection:
+    with socket.create_connection(Caller(app.url).address, timeout=HANG_SECONDS) as connection:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
         received = b""

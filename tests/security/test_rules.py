@@ -36,7 +36,7 @@ def test_the_example_of_a_jwt_makes_one_that_is_taken() -> None:
     (script,) = re.findall(r"```sh\n(.*?)```", DOCUMENT, re.DOTALL)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        ["sh", "-euc", f'{script}\necho "$KVCAST_JWT_SECRET"'], capture_output=True, text=True, check=True, timeout=30,
+        ["sh", "-euc", f'{script}\necho "$KVCAST_JWT_SECRET"'], capture_output=True, text=True, check=True, timeout=120,
         env={**os.environ, "PATH": path},
     )
     text, secret = done.stdout.split()

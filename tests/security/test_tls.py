@@ -121,10 +121,10 @@ def test_a_function_logs_what_mends_it(site: Site, serve: Callable[..., Server])
     certificate = site.ours.issue("elsewhere.example")
     with site.postgres(certificate) as database:
         server = serve("read", awaited="/healthz/live", DATABASE_URL=site.database_url(database))
-        eventually(lambda: "name the server in DATABASE_URL as its certificate does." in server.log(), within=10)
+        eventually(lambda: "name the server in DATABASE_URL as its certificate does." in server.log())
     with site.redis(certificate) as cache:
         server = serve("read", REDIS_URL=site.redis_url(cache))
-        eventually(lambda: "name the server in REDIS_URL as its certificate does." in server.log(), within=10)
+        eventually(lambda: "name the server in REDIS_URL as its certificate does." in server.log())
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
