@@ -46,7 +46,7 @@ def mortal(no_settings_from_outside: None) -> Iterator[Stores]:
 def worlds(stores: Stores, mortal: Stores) -> Iterator[Worlds]:
     """Ends before its stores do."""
     with ExitStack() as stack:
-        yield Worlds(stack)
+        yield Worlds(stack, mortal)
 
 
 @contextmanager

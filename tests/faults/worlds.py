@@ -79,10 +79,11 @@ class Screen:
 
 
 class World:
-    """disabled: cures that this kvcast does without."""
+    """disabled: cures that this kvcast does without. patient: with a Redis that is slow to answer; else as served."""
 
-    def __init__(self, stores: Stores, disabled: str, stack: ExitStack) -> None:
+    def __init__(self, stores: Stores, disabled: str, stack: ExitStack, *, patient: bool) -> None:
         self.stores = stores
+        self._redis = {} if patient else {"REDIS_URL": stores.redis_url}
         self.database = stack.enter_context(Database(stores))
         self._stack = stack
         self.server = self.serve("local", disabled)
@@ -90,7 +91,8 @@ class World:
 
     def serve(self, name: str, disabled: str = "") -> Server:
         """A further process of this world."""
-        server = Server(self.stores, name, {**self.database.environment(), "KVCAST_TEST_DISABLE": disabled})
+        environment = {**self.database.environment(), **self._redis, "KVCAST_TEST_DISABLE": disabled}
+        server = Server(self.stores, name, environment)
         self._stack.callback(server.close)
         self._stack.callback(server.kill)  # first: nobody waits for its drain
         server.start()
@@ -138,16 +140,17 @@ class World:
 
 
 class Worlds:
-    """Worlds by their stores and disabled cures, each started once."""
+    """Worlds by their stores and disabled cures, each started once. mortal: stores that are stalled and killed."""
 
-    def __init__(self, stack: ExitStack) -> None:
+    def __init__(self, stack: ExitStack, mortal: Stores) -> None:
         self._stack = stack
+        self._mortal = mortal
         self._made: dict[tuple[int, str], World] = {}
 
     def __call__(self, stores: Stores, disabled: str = "") -> World:
         name = (id(stores), disabled)
         if name not in self._made:
-            self._made[name] = World(stores, disabled, self._stack)
+            self._made[name] = World(stores, disabled, self._stack, patient=stores is not self._mortal)
         return self._made[name]
 
 

@@ -31,22 +31,26 @@ def own(pool: Pool) -> list[Any]:
 
 
 def killed(pool: Pool) -> None:
-    victim = gevent.spawn(pool.run, "SELECT 'victim', pg_sleep(0.1)")
-    gevent.sleep(0.03)
+    observer = pool._open()
+    victim = gevent.spawn(pool.run, "SELECT 'victim', pg_sleep(1)")
+    while not observer.run("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' "
+                           "AND usename = current_user AND application_name = 'greenlets'"):
+        gevent.sleep(0.01)
     victim.kill()
+    observer.close()
 
 
 def timed_out(pool: Pool) -> None:
-    with gevent.Timeout(0.03, False):  # type: ignore[arg-type]  # False: silent
-        pool.run("SELECT 'victim', pg_sleep(0.1)")
+    with gevent.Timeout(0.7, False):  # type: ignore[arg-type]  # False: silent
+        pool.run("SELECT 'victim', pg_sleep(1.5)")
 
 
 def ended_by_the_server(pool: Pool) -> None:
     with pool.session(), pool.session():
         pass
-    pool.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+    pool.run("SELECT pg_terminate_backend(pid, 1900) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
              "AND usename = current_user AND application_name = 'greenlets'")
-    gevent.sleep(0.1)
+    gevent.sleep(0.1)  # a connection that was used a moment ago is not looked at
 
 
 def main(url: str, discard: bool) -> None:

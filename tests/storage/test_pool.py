@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -31,21 +31,31 @@ class Cut(BaseException):
 
 
 def cut_in_mid_query(pool: Pool) -> None:
+    """When the server says that it is at it."""
+    observer, threads = pool._open(), []
+
     def cut(_number: int, _frame: FrameType | None) -> None:
         raise Cut
 
+    def ring(pid: int) -> None:
+        sleeps = "SELECT 1 FROM pg_stat_activity WHERE pid = :pid AND wait_event = 'PgSleep'"
+        eventually(lambda: observer.run(sleeps, pid=pid))
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+
     def ask() -> None:
         with pool.session() as session:
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
-            session.run("SELECT :victim::text, pg_sleep(0.3)", victim="victim")
+            threads.append(threading.Thread(target=ring, args=session.run("SELECT pg_backend_pid()")[0]))
+            threads[0].start()
+            session.run("SELECT :victim::text, pg_sleep(1)", victim="victim")
 
     before = signal.signal(signal.SIGALRM, cut)
     try:
         with pytest.raises(Cut):
             ask()
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        threads[0].join()
         signal.signal(signal.SIGALRM, before)
+        observer.close()
 
 
 def lone_surrogate(pool: Pool) -> None:
@@ -63,7 +73,7 @@ def silence_of_the_server(pool: Pool) -> None:
     with pool.session() as session:
         session.run("SET statement_timeout = 0")
     with pytest.raises(OutcomeUnknown):  # the socket's own limit, a second above the server's
-        pool.run("SELECT 'victim', pg_sleep(1.7)")
+        pool.run("SELECT 'victim', pg_sleep(2.8)")
 
 
 BREAKS = [cut_in_mid_query, encoding_error_after_parse, silence_of_the_server]
@@ -89,7 +99,7 @@ def make_pool(stores: Stores) -> Iterator[Callable[..., Pool]]:
     pools: list[Pool] = []
 
     def make(size: int = 2, **options: Any) -> Pool:
-        pools.append(Pool(stores.database_url, size, statement_timeout_seconds=0.5, **options))
+        pools.append(Pool(stores.database_url, size, statement_timeout_seconds=1.5, **options))
         return pools[-1]
 
     yield make
@@ -118,7 +128,7 @@ def test_without_the_discard_rule_they_do_not(make_pool: Callable[..., Pool], br
 
 def under_gevent(url: str, rule: str) -> dict[str, list[Any]]:
     command = [sys.executable, "-m", "tests.storage.greenlets", url, rule]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True, env={**os.environ})
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
     seen: dict[str, list[Any]] = json.loads(done.stdout)
     return seen
 

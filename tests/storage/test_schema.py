@@ -168,7 +168,7 @@ def test_a_migration_that_is_killed_in_the_middle_leaves_nothing_half_done(
         [sys.executable, "-m", "kvcast", "migrate"], cwd=ROOT, env={**os.environ, "DATABASE_URL": first.owner_url}
     )
     try:
-        eventually(lambda: waiting_migrations(first), 10)
+        eventually(lambda: waiting_migrations(first))
     finally:
         process.kill()
         process.wait(10)

@@ -67,7 +67,7 @@ def two_writers_on_one_row(database: Database, statements: Statements) -> tuple[
     late: list[Change] = []
     waiter = Thread(target=lambda: late.extend(write_all(second, statements, [Write("hot", "3")])))
     waiter.start()
-    eventually(lambda: database.own.run("SELECT 1 FROM pg_locks WHERE NOT granted"))
+    eventually(database.waits_for_lock)
     [two] = write_all(first, statements, [Write("hot", "2")])
     first.run("COMMIT")
     waiter.join(10)
