@@ -117,7 +117,7 @@ class Relay:
 
     def _sweep_for_ever(self) -> None:
         purge_at = time.monotonic() + PURGE_SECONDS
-        while not self._ended.wait(self._settings.sweep_seconds * random.uniform(0.8, 1.2)):
+        while not self._ended.wait(self._pause_seconds()):
             try:
                 self.sweep()
             except KvcastError as error:
@@ -126,6 +126,12 @@ class Relay:
             if time.monotonic() > purge_at:
                 purge_at = time.monotonic() + PURGE_SECONDS
                 self._hub.purge()
+
+    def _pause_seconds(self) -> float:
+        """Until the next sweep. One that would come right before Redis may be asked again waits for that moment."""
+        pause = self._settings.sweep_seconds * random.uniform(0.8, 1.2)
+        refused = self._cache.breaker.open_for_seconds
+        return refused if pause < refused < 2 * pause else pause
 
     def sweep(self) -> int:
         """Hand on what was committed and not heard of; returns how many changes that were."""

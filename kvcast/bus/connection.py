@@ -34,6 +34,11 @@ class Breaker:
     def closed(self) -> bool:
         return self._clock() >= self._closed_again_at
 
+    @property
+    def open_for_seconds(self) -> float:
+        """Until it lets a call try; 0 where it is closed."""
+        return max(0.0, self._closed_again_at - self._clock())
+
     @contextmanager
     def guard(self) -> Iterator[None]:
         """Raises BusUnavailable, at once while open, or in place of a redis error."""

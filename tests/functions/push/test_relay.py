@@ -10,7 +10,7 @@ import pytest
 from kvcast.bus.cache import Cache
 from kvcast.bus.connection import open_redis
 from kvcast.config import Settings
-from kvcast.errors import Unavailable
+from kvcast.errors import BusUnavailable, Unavailable
 from kvcast.messages import Change, Subscribe, Write, encode_record
 from tests.conftest import Server
 from tests.databases import Database
@@ -94,6 +94,16 @@ def test_a_redis_that_was_away_for_long_and_comes_back_older_is_brought_up(
     [held] = cache.get(["away"])
     assert held is not None
     assert held.rev == newer.rev
+
+
+def test_no_sweep_comes_right_before_redis_may_be_asked_again(database: Database) -> None:
+    """It would bring Redis nothing, and the next one would come more than two seconds after the refusal."""
+    cache = Cache(open_redis("redis://127.0.0.1:1"), database.epoch, ttl_seconds=60, window=0)
+    relay = Relay(Hub(database.epoch), database.pool(), cache, Settings(redis_url=database.redis_url))
+    with pytest.raises(BusUnavailable):
+        cache.ping()
+    pauses = [(relay._pause_seconds(), cache.breaker.open_for_seconds) for _ in range(50)]
+    assert all(refused <= pause <= 1.2 for pause, refused in pauses)
 
 
 def test_a_relay_of_the_epoch_before_a_restore_tells_the_hub_nothing_more(database: Database) -> None:
