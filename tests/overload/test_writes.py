@@ -129,7 +129,8 @@ def test_ten_times_the_writes(slow: Database, serve: Serve, full: bool, queue_ma
     assert flood.committed > 0.4 * COMMITTED_PER_SECOND * seconds, "work is done for nobody"
     assert max(flood.took["accepted"]) < 6.0
     assert p99(reads) < 0.5
-    assert late <= THREADS, "refused at once, but for what waited before it was known how slow the store is"
+    # what waited before it was known how slow the store is; all, where each waits for its turn in vain
+    assert late < len(flood.took["refused"]) / 2, "refused at once"
     assert grown < 40
 
 
