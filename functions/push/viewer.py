@@ -107,11 +107,11 @@ class Viewer:
         self._floor.pop(key, None)
         if watch.every:
             self.send(frame)
-        elif key in self._newest:
-            self._newest[key] = frame  # woken, or waiting for its time, since the one before
         else:
+            waits = key in self._newest and self._due  # for its time, since the one before
             self._newest[key] = frame
-            self._wake(self)
+            if not waits:
+                self._wake(self)
 
     def restart_pace(self) -> None:
         """What is wanted has changed: a wait that an earlier rate asked for is over."""
