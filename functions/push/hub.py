@@ -56,6 +56,7 @@ class Hub:
         """Does nothing for a viewer that was removed meanwhile."""
         if viewer.gone:
             return
+        viewer.paced |= watch.interval_seconds > 0
         for names, own, index in self._indices(viewer, keys, prefixes, categories):
             for name in names:
                 own[name] = watch

@@ -38,6 +38,7 @@ class Viewer:
         self.keys: dict[str, Watch] = {}
         self.prefixes: dict[str, Watch] = {}
         self.categories: dict[str, Watch] = {}
+        self.paced = False  # whether it ever wanted an interval
         self.overflowed = False
         self.gone = False
         self._queue: deque[Frame] = deque()  # sent in order
@@ -167,7 +168,11 @@ class Viewer:
 
         `now` itself means that more wait already. What is handed out is no longer waiting here.
         """
-        frames: list[Frame] = []
+        if len(self._newest) == 1 and not self._queue and not self.paced:  # so it is nearly always
+            frames = list(self._newest.values())
+            self._newest.clear()
+            return frames, None
+        frames = []
         size = 0
         while self._queue and len(frames) < most and size < WRITE_MOST_BYTES:
             frames.append(self._queue.popleft())

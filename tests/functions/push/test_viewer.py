@@ -17,6 +17,7 @@ def frame(key: str, rev: int) -> Frame:
 
 
 def collect(one: Viewer, now: float = 0.0, interval: float = 0.0, most: int = 500) -> tuple[list[int], float | None]:
+    one.paced |= interval > 0  # as the hub says where it watches with one
     frames, again = one.collect(now, lambda _: interval, most)
     return revs(frames), again
 
