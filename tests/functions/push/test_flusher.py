@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import gevent
@@ -14,6 +14,7 @@ from tests.polling import HANG_SECONDS
 
 from functions.push import flusher as module
 from functions.push.flusher import Flusher, rest_after
+from functions.push.frames import change_frame
 from functions.push.hub import Hub
 from functions.push.sockets import ViewerSocket, taken_over
 from functions.push.viewer import Viewer, Watch
@@ -50,21 +51,33 @@ def test_few_viewers_never_wait_and_a_round_of_many_stays_short() -> None:
 
 
 @contextmanager
-def watching(hub: Hub, keys: Sequence[str]) -> Iterator[tuple[Flusher, list[Any]]]:
-    """A flusher with a viewer of each of `keys`, and the far ends of their sockets."""
+def watching(hub: Hub, keys: Sequence[str], modes: str = "") -> Iterator[tuple[Flusher, list[Any]]]:
+    """A flusher with a viewer of each of `keys`, and the far ends of their sockets. modes: each's, l or e."""
     flusher = Flusher(hub, WorkerReport("push", "unix:///nowhere"))
     pairs = [gevent.socket.socketpair() for _ in keys]
     sockets = []
-    for key, (near, _) in zip(keys, pairs, strict=True):
+    for key, mode, (near, _) in zip(keys, modes or "l" * len(keys), pairs, strict=True):
         viewer = Viewer(flusher.wake)
         hub.add(viewer)
-        hub.watch(viewer, Watch(), [key], [], [])
+        hub.watch(viewer, Watch(every=mode == "e"), [key], [], [])
         sockets.append(ViewerSocket(taken_over(near), 1.0, Told()))
         flusher.attach(viewer, sockets[-1], lambda: pytest.fail("overflowed"))
-    yield flusher, [far for _, far in pairs]
-    for socket, (_, far) in zip(sockets, pairs, strict=True):
-        socket.end()
-        far.close()
+    try:
+        yield flusher, [far for _, far in pairs]
+    finally:
+        for socket, (_, far) in zip(sockets, pairs, strict=True):
+            socket.end()
+            far.close()
+
+
+def received(far: Any) -> bytes:
+    """All that has been sent."""
+    data = b""
+    with suppress(TimeoutError):
+        while True:
+            far.settimeout(0.1)
+            data += far.recv(1_000_000)
+    return data
 
 
 @pytest.fixture
@@ -96,13 +109,23 @@ def test_input_is_heard_in_the_middle_of_a_round_and_reaches_those_who_come_late
     assert b'"rev":1' not in last
 
 
-def test_whose_change_is_the_newest_is_served_first_and_everybody_once_a_round(
-    by_turns: Hub, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("modes", "old_seconds", "hurry_seconds", "expected"),
+    [
+        ("llll", 9, 9, "dacb" + "d"), ("llll", 0, 9, "ddacb"), ("llll", 0, 0, "dacb" + "d"),
+        ("eeel", 0, 9, "dcba" + "d"), ("llle", 0, 9, "dacb" + "d"),
+    ],
+    ids=["newest", "before what is old", "a round that takes long is ended", "every gives way to none", "every waits"],
+)
+def test_whose_change_is_the_newest_is_served_first(
+    by_turns: Hub, monkeypatch: pytest.MonkeyPatch, modes: str, old_seconds: float, hurry_seconds: float, expected: str
 ) -> None:
-    keys = ["a", "b", "c", "d"]
-    with watching(by_turns, keys) as (flusher, far):
-        for key in keys:
+    monkeypatch.setattr(module, "_OLD_SECONDS", old_seconds)
+    monkeypatch.setattr(module, "_HURRY_SECONDS", hurry_seconds)
+    with watching(by_turns, "abcd", modes) as (flusher, far):
+        for key in "abcd":
             by_turns.offer(change(key, 1))
+            by_turns.spread()
         served: list[str] = []
         flush = flusher._flush
 
@@ -110,12 +133,24 @@ def test_whose_change_is_the_newest_is_served_first_and_everybody_once_a_round(
             flush(viewer)
             served.extend(viewer.keys)
             if served == ["d"]:
-                by_turns.offer(change("a", 2))  # its turn was the last
+                by_turns.offer(change("a", 2))  # its turn would be the last
                 by_turns.offer(change("d", 2))  # has had its turn
 
         monkeypatch.setattr(flusher, "_flush", flushed)
         flusher._flush_ready()
-        assert served == ["d", "a", "c", "b"]
         flusher._flush_ready()
-        assert served == ["d", "a", "c", "b", "d"]
-        assert b'"rev":1' not in far[0].recv(65_536)
+        assert "".join(served) == expected
+        assert (b'"rev":1' in far[0].recv(65_536)) is (modes[0] == "e")
+
+
+def test_what_is_too_much_for_one_write_waits_for_the_next_round_whatever_else_comes(by_turns: Hub) -> None:
+    with watching(by_turns, ["gold", "silver"]) as (flusher, far):
+        much = next(viewer for viewer in by_turns.viewers if "silver" in viewer.keys)
+        for rev in range(1, 1001):
+            much.send(change_frame(change("silver", rev), "e"))
+        flusher._flush_ready()
+        assert not flusher._ready
+        flusher._wake_due()
+        assert list(flusher._ready) == [much]
+        flusher._flush_ready()
+        assert received(far[1]).count(b'"upd"') == 1000
