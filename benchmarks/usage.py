@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 
 import psutil
@@ -14,15 +16,27 @@ def processes(pid: int) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
 
 
+def of_all(pid: int, ask: Callable[[psutil.Process], float]) -> float:
+    """The sum of what is asked of each. Asked again where one ends meanwhile, as its parent then counts its time."""
+    while True:
+        found = processes(pid)  # raises where the server itself has ended
+        with suppress(psutil.NoSuchProcess):
+            return sum([ask(process) for process in found])
+
+
 def cpu_seconds(pid: int) -> float:
     """Of those that have ended meanwhile as well, such as PostgreSQL's for one connection."""
-    times = [process.cpu_times() for process in processes(pid)]
-    return sum(one.user + one.system + one.children_user + one.children_system for one in times)
+
+    def of_one(process: psutil.Process) -> float:
+        times = process.cpu_times()
+        return float(times.user + times.system + times.children_user + times.children_system)
+
+    return of_all(pid, of_one)
 
 
 def memory_mib(pid: int) -> float:
     """Proportional: what several processes share counts once."""
-    return sum(process.memory_full_info().pss for process in processes(pid)) / MIB
+    return of_all(pid, lambda process: float(process.memory_full_info().pss)) / MIB
 
 
 class Cost:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
-from benchmarks.usage import Cost
+import psutil
+
+from benchmarks.usage import Cost, of_all
 
 BURN = "import time\nwhile time.process_time() < 0.4: pass"
 PARENT = f"""
@@ -31,3 +34,19 @@ def test_what_a_child_used_before_it_ended_counts() -> None:
     finally:
         parent.kill()
         parent.communicate()
+
+
+def test_a_child_that_ends_while_it_is_looked_at_spoils_nothing() -> None:
+    asked: list[int] = []
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdin=subprocess.PIPE) as child:
+
+        def ask(process: psutil.Process) -> float:
+            asked.append(process.pid)
+            if process.pid == child.pid:
+                child.kill()
+                child.wait()
+            return float(process.cpu_times().user)
+
+        assert of_all(os.getpid(), ask) > 0
+    assert asked.count(child.pid) == 1
+    assert asked.count(os.getpid()) == 2
