@@ -30,43 +30,37 @@ local held = redis.call('HMGET', KEYS[1], 'rev', 'pub')
 local function newer(rev, than)
   return %s or not than or #rev > #than or (#rev == #than and rev > than)
 end
-local rev, pub, record, published = held[1], held[2], nil, 0
+local rev, pub, record, due = held[1], held[2], nil, {}
 for at = 4, #ARGV, 2 do
   local one = ARGV[at]
   if newer(one, rev) then
     rev, record = one, ARGV[at + 1]
   end
   if channel ~= '' and newer(one, pub) then
-    pub, published = one, published + 1
+    pub = one
+    due[#due + 1] = at
   end
 end
-if record and published > 0 then
+if record and #due > 0 then
   redis.call('HSET', KEYS[1], 'rev', rev, 'rec', record, 'pub', pub)
 elseif record then
   redis.call('HSET', KEYS[1], 'rev', rev, 'rec', record)
-elseif published > 0 then
+elseif #due > 0 then
   redis.call('HSET', KEYS[1], 'pub', pub)
 end
 if record then
   redis.call('PEXPIRE', KEYS[1], ttl)
 end
-if published > 0 then
-  pub = held[2]
-  for at = 4, #ARGV, 2 do
-    local one = ARGV[at]
-    if newer(one, pub) then
-      pub = one
-      if window ~= '0' then
-        redis.pcall('XADD', KEYS[2], 'MAXLEN', '~', window, one .. '-0', 'r', ARGV[at + 1])
-      end
-      redis.call('PUBLISH', channel, ARGV[at + 1])
-    end
-  end
+for _, at in ipairs(due) do
   if window ~= '0' then
-    redis.call('PEXPIRE', KEYS[2], ttl)
+    redis.pcall('XADD', KEYS[2], 'MAXLEN', '~', window, ARGV[at] .. '-0', 'r', ARGV[at + 1])
   end
+  redis.call('PUBLISH', channel, ARGV[at + 1])
 end
-return published
+if #due > 0 and window ~= '0' then
+  redis.call('PEXPIRE', KEYS[2], ttl)
+end
+return #due
 """
 
 
